@@ -1,0 +1,1 @@
+"""Libraries the services share; each folder says what it is for in its own docstring."""

@@ -1,0 +1,112 @@
+"""Collects every wrong field of a request, so that a caller sees them all at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sized
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from libs.core.errors import FieldViolation, InvalidArgument
+from libs.core.resource_names import ID_RULE, is_id
+
+_LABEL_KEY = re.compile(r"[a-z]([a-z0-9_.-]{0,62})")
+MAX_LABELS = 64
+MAX_LABEL_VALUE = 256
+
+
+class FieldChecks:
+    """Use as a context manager around the conversion of one request; raises InvalidArgument at its end.
+
+    with FieldChecks() as check:
+        check.text("display_name", request.display_name, most=200)
+        check.that(request.priority >= 0, "priority", "must not be negative")
+    """
+
+    def __init__(self) -> None:
+        self._violations: list[FieldViolation] = []
+
+    def fail(self, field: str, description: str) -> None:
+        """Record that `field` is wrong."""
+        self._violations.append(FieldViolation(field=field, description=description))
+
+    def that(self, condition: bool, field: str, description: str) -> None:
+        """Record a violation unless `condition` holds."""
+        if not condition:
+            self.fail(field, description)
+
+    def text(self, field: str, value: str, *, most: int, least: int = 0) -> None:
+        """`value` has `least` to `most` characters and no control characters but tab and newline."""
+        if not value and least:
+            self.fail(field, "is required")
+        elif len(value) < least:
+            self.fail(field, f"must have at least {least} characters")
+        elif len(value) > most:
+            self.fail(field, f"must have at most {most} characters, has {len(value)}")
+        elif any(ord(character) < 0x20 and character not in "\t\n\r" for character in value):  # noqa: PLR2004 - C0
+            self.fail(field, "must not contain control characters")
+
+    def count(self, field: str, values: Sized, *, most: int, least: int = 0) -> None:
+        """`values` has `least` to `most` entries."""
+        if len(values) < least:
+            self.fail(field, "must not be empty" if least == 1 else f"must have at least {least} entries")
+        elif len(values) > most:
+            self.fail(field, f"must have at most {most} entries, has {len(values)}")
+
+    def identifier(self, field: str, value: str) -> None:
+        """`value` is a resource id."""
+        self.that(is_id(value), field, f"must be {ID_RULE}")
+
+    def labels(self, field: str, labels: Mapping[str, str]) -> None:
+        """At most 64 labels, keys like ids starting with a letter, values up to 256 characters."""
+        self.count(field, labels, most=MAX_LABELS)
+        for key, value in labels.items():
+            self.that(
+                _LABEL_KEY.fullmatch(key) is not None,
+                f"{field}[{key[:63]!r}]",
+                "key must be 1 to 63 characters of a-z, 0-9, '_', '.', '-', starting with a letter",
+            )
+            self.text(f"{field}[{key[:63]!r}]", value, most=MAX_LABEL_VALUE)
+
+    def done(self) -> None:
+        """Raise InvalidArgument when anything was recorded."""
+        if self._violations:
+            first = self._violations[0]
+            more = len(self._violations) - 1
+            raise InvalidArgument(
+                "INVALID_FIELD",
+                f"{first.field} {first.description}" + (f" (and {more} more)" if more else ""),
+                metadata={"field": first.field},
+                field_violations=tuple(self._violations),
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.done()
+
+
+def origin_of(url: str) -> str | None:
+    """`scheme://host:port` of an http(s) URL, lower-cased, the port always there; None when it is not one.
+
+    A URL with user information, a query or a fragment has no origin here: none of them belongs in an endpoint.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or "@" in parts.netloc:
+        return None
+    if parts.query or parts.fragment or any(character.isspace() for character in url):
+        return None
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}:{port or _DEFAULT_PORTS[parts.scheme]}"
+
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
