@@ -1,0 +1,1 @@
+"""gRPC as every service speaks it: one server, one interceptor chain, channels, status mapping, batching."""

@@ -1,0 +1,95 @@
+"""Micro-batching: whatever arrives while a request is in flight rides the next one; nothing waits when idle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+from libs.core.errors import GatehouseError, Internal, Unavailable
+
+Req = TypeVar("Req")
+Res = TypeVar("Res")
+
+
+class Batcher(Generic[Req, Res]):
+    """Sends items in batches of at most `max_batch`, with at most `max_in_flight` batches under way.
+
+    `send` gets a list of items and returns one result for each, in order; it brings its own deadline. When it raises a
+    GatehouseError every item of the batch fails with it. A caller that gives up just cancels its future: an item not
+    yet sent is dropped, and for one whose result arrives later `abandoned(item, result)` is called, so that what the
+    result stands for can be undone. More than `max_waiting` waiting items are refused with Unavailable `OVERLOADED`.
+    For use from one event loop.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[list[Req]], Awaitable[Sequence[Res]]],
+        *,
+        max_batch: int = 64,
+        max_in_flight: int = 2,
+        max_waiting: int = 10_000,
+        abandoned: Callable[[Req, Res], None] | None = None,
+    ) -> None:
+        self._send = send
+        self._max_batch = max_batch
+        self._max_in_flight = max_in_flight
+        self._max_waiting = max_waiting
+        self._abandoned = abandoned
+        self._waiting: deque[tuple[Req, asyncio.Future[Res]]] = deque()
+        self._senders: set[asyncio.Task[None]] = set()
+
+    def submit(self, item: Req) -> asyncio.Future[Res]:
+        """A future of the item's result. Raises Unavailable when too many wait already."""
+        if len(self._waiting) >= self._max_waiting:
+            raise Unavailable("OVERLOADED", "too many calls are waiting; try again shortly", retry_delay_s=1.0)
+        future: asyncio.Future[Res] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if len(self._senders) < self._max_in_flight:
+            sender = asyncio.create_task(self._drain())
+            self._senders.add(sender)
+            sender.add_done_callback(self._senders.discard)
+        return future
+
+    async def close(self) -> None:
+        """Send what waits and wait for its results. Items submitted from now on are the caller's fault."""
+        while self._senders:
+            await asyncio.wait(self._senders)
+
+    async def _drain(self) -> None:
+        waiting = self._waiting
+        while waiting:
+            batch: list[tuple[Req, asyncio.Future[Res]]] = []
+            while waiting and len(batch) < self._max_batch:
+                entry = waiting.popleft()
+                if not entry[1].cancelled():
+                    batch.append(entry)
+            if batch:
+                await self._send_batch(batch)
+
+    async def _send_batch(self, batch: list[tuple[Req, asyncio.Future[Res]]]) -> None:
+        try:
+            results = await self._send([item for item, _ in batch])
+        except GatehouseError as error:
+            _fail(batch, error)
+            return
+        except Exception:
+            _fail(batch, Internal("INTERNAL", "a batch failed for a reason that is in the log"))
+            raise
+        if len(results) != len(batch):
+            _fail(batch, Internal("INTERNAL", "a batch was answered with another number of results"))
+            return
+        for (item, future), result in zip(batch, results, strict=True):
+            if not future.cancelled():
+                future.set_result(result)
+            elif self._abandoned is not None:
+                self._abandoned(item, result)
+
+
+def _fail(batch: Sequence[tuple[object, asyncio.Future[Res]]], error: GatehouseError) -> None:
+    for _, future in batch:
+        if not future.cancelled():
+            future.set_exception(error)
+            # Whoever waits still gets it; nobody waiting is no defect worth a warning.
+            future.exception()

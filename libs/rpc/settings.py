@@ -1,0 +1,50 @@
+"""What every service is told about its two ports, its certificates and the tokens it accepts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ServerSettings(BaseSettings):
+    """The settings all services share. A service subclasses it and sets `env_prefix`.
+
+    Every field is read from the environment variable with the service's prefix and the field's name in upper case,
+    such as `ROUTER_PUBLIC_ADDRESS`.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    public_address: str
+    """`host:port` for callers with tokens, over TLS."""
+    internal_address: str
+    """`host:port` for the other services, over mutual TLS."""
+    tls_cert_file: Path
+    """PEM: the service's certificate chain, its SPIFFE URI inside."""
+    tls_key_file: Path
+    """PEM: the certificate's private key."""
+    tls_ca_file: Path
+    """PEM: the authorities that sign the services' certificates."""
+
+    jwt_issuer: str
+    """The only `iss` accepted."""
+    jwt_audience: str
+    """The `aud` a token must be for."""
+    jwt_jwks: str
+    """The issuer's keys: a file, or an https URL."""
+
+    shutdown_grace_s: float = Field(default=20.0, ge=0, le=3600)
+    """How long calls under way may go on after SIGTERM, in seconds."""
+    max_message_bytes: int = Field(default=32 * 1024 * 1024, ge=64 * 1024, le=256 * 1024 * 1024)
+    """The largest message accepted and sent."""
+    max_connection_age_s: float = Field(default=900.0, ge=1)
+    """Connections are renewed after this time, so that none outlives its certificate for long."""
+    max_concurrent_streams: int = Field(default=1000, ge=1)
+    """Calls at once on one connection."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    otlp_endpoint: str | None = Field(default=None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
+    """Where traces and metrics go (OTLP over gRPC); nothing is sent without it."""
