@@ -10,8 +10,8 @@ import asyncio
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import grpc
@@ -66,14 +66,17 @@ class Call:
     info: RequestContext | None = None
     code: grpc.StatusCode = grpc.StatusCode.OK
     reason: str = ""
-    details: list[Message] = field(default_factory=list)
 
 
 Next = Callable[[Call], Awaitable[object]]
 Link = Callable[[Next], Next]
+ErrorDetails = Callable[[GatehouseError], Sequence[Message]]
+"""The typed details a service adds to its own errors."""
 
 
-def chain(*, telemetry: Telemetry, verifier: TokenVerifier, domain: str) -> tuple[tuple[str, Link], ...]:
+def chain(
+    *, telemetry: Telemetry, verifier: TokenVerifier, domain: str, details: ErrorDetails
+) -> tuple[tuple[str, Link], ...]:
     """The links, outermost first. The order is part of the contract: see each link's reason."""
     return (
         # Sees the final status, also of calls that are refused.
@@ -81,7 +84,7 @@ def chain(*, telemetry: Telemetry, verifier: TokenVerifier, domain: str) -> tupl
         # Everything below can name the request.
         ("request context", _request_context),
         # Everything below raises our errors; nothing else leaves.
-        ("errors", _errors(domain)),
+        ("errors", _errors(domain, details)),
         # Also bounds the verification of a token.
         ("deadline", _deadline),
         # No byte of a stranger's message is decoded.
@@ -157,7 +160,7 @@ def _request_context(following: Next) -> Next:
     return identified
 
 
-def _errors(domain: str) -> Link:
+def _errors(domain: str, details: ErrorDetails) -> Link:
     def link(following: Next) -> Next:
         async def translated(call: Call) -> object:
             try:
@@ -177,7 +180,7 @@ def _errors(domain: str) -> Link:
                     request_id=_info(call).request_id,
                 )
                 failure = Internal("INTERNAL", "an internal error occurred; its request id leads to the log")
-            await _abort(call, failure, domain)
+            await _abort(call, failure, domain, details(failure))
             raise AssertionError("abort returned")
 
         return translated
@@ -185,7 +188,7 @@ def _errors(domain: str) -> Link:
     return link
 
 
-async def _abort(call: Call, error: GatehouseError, domain: str) -> None:
+async def _abort(call: Call, error: GatehouseError, domain: str, extra: Sequence[Message]) -> None:
     info = _info(call)
     call.code = GRPC_CODES[error.kind]
     call.reason = error.reason
@@ -197,7 +200,6 @@ async def _abort(call: Call, error: GatehouseError, domain: str) -> None:
         reason=error.reason,
         request_id=info.request_id,
     )
-    extra = getattr(error, "details", ())
     status = to_status(error, domain=domain, request_id=info.request_id, extra=extra)
     await call.context.abort(call.code, error.message, ((DETAILS_KEY, status.SerializeToString()),))
 

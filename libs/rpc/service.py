@@ -8,7 +8,7 @@ import resource
 import signal
 import ssl
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -16,14 +16,15 @@ from typing import Self
 
 import grpc
 import uvloop
+from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from libs.core.errors import Unavailable
+from libs.core.errors import GatehouseError, Unavailable
 from libs.identity.jwks_file import JwksFile
 from libs.identity.jwks_url import JwksUrl
 from libs.identity.tokens import TokenVerifier
-from libs.rpc.chain import chain
+from libs.rpc.chain import ErrorDetails, chain
 from libs.rpc.registration import Register, Registrar
 from libs.rpc.settings import ServerSettings
 from libs.telemetry import names
@@ -51,6 +52,7 @@ class Service:
         self.name = name
         self.settings = settings
         self.telemetry = telemetry
+        self.error_details: ErrorDetails = _no_details
         self._stack = AsyncExitStack()
         self._ready: dict[str, Ready] = {}
         self.verifier = self._verifier(settings)
@@ -58,7 +60,12 @@ class Service:
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(options=_server_options(settings))
         self._registrar = Registrar(
-            chain(telemetry=telemetry, verifier=self.verifier, domain=domain),
+            chain(
+                telemetry=telemetry,
+                verifier=self.verifier,
+                domain=domain,
+                details=self._details,
+            ),
             longest_s=longest_s,
             default_s=_DEFAULT_LONGEST_S,
         )
@@ -121,6 +128,9 @@ class Service:
         await self._health.enter_graceful_shutdown()
         await self._server.stop(self.settings.shutdown_grace_s)
 
+    def _details(self, error: GatehouseError) -> Sequence[Message]:
+        return self.error_details(error)
+
     async def _failing(self) -> set[str]:
         failing = set()
         for name, ready in self._ready.items():
@@ -144,6 +154,10 @@ class Service:
         else:
             keys = JwksFile(Path(settings.jwt_jwks))
         return TokenVerifier(keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
+
+
+def _no_details(_: GatehouseError) -> Sequence[Message]:
+    return ()
 
 
 def run(

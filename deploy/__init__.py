@@ -1,0 +1,1 @@
+"""How Gatehouse is run: on one machine, in containers, in a cluster."""

@@ -1,0 +1,165 @@
+"""The launch itself: lock, prepare, start, first call, serve, stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from deploy.local.errors import LauncherError
+from deploy.local.layout import StateLayout
+from deploy.local.ports import check_ports_free
+from deploy.local.process import ProcessEvent, SupervisedProcess
+from deploy.local.settings import LauncherSettings, load_settings, variable
+from deploy.local.stack import Stack, prepare_stack
+from deploy.local.state_lock import state_lock
+from deploy.local.supervisor import Supervisor
+
+Tour = Callable[[LauncherSettings, StateLayout, Console], Awaitable[None]]
+"""What is shown once everything serves: the first call."""
+
+_FAILED = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The command line."""
+
+    once: bool
+    state_dir: Path | None
+
+
+def run(arguments: Sequence[str], *, tour: Tour | None = None) -> int:
+    """Launch as `arguments` say. Returns the exit code: 0 after Ctrl-C too, 1 when something went wrong."""
+    options = _parse(arguments)
+    console = Console(highlight=False)
+    try:
+        settings = load_settings()
+        layout = StateLayout.at(options.state_dir or settings.state_dir)
+        layout.make()
+        with state_lock(layout.lock):
+            stack = prepare_stack(settings, layout)
+            check_ports_free(stack.ports)
+            launch = _Launch(
+                stack=stack, settings=settings, layout=layout, once=options.once, console=console, tour=tour
+            )
+            asyncio.run(launch.run())
+    except LauncherError as error:
+        return _report(str(error))
+    except OSError as error:
+        # Disk full, no permission, state directory removed: what the system says is what can be done about it.
+        return _report(f"{error.strerror or error} ({error.filename or 'no file'}).")
+    return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Launch:
+    stack: Stack
+    settings: LauncherSettings
+    layout: StateLayout
+    once: bool
+    console: Console
+    tour: Tour | None
+
+    async def run(self) -> None:
+        supervisor = Supervisor(
+            self.stack.processes,
+            processes_file=self.layout.processes_file,
+            listener=_Narrator(self.console).notice,
+        )
+        body = asyncio.create_task(self._serve(supervisor), name="the launch itself")
+        with _on_stop_signals(body.cancel, supervisor.kill_all) as stopped:
+            try:
+                await body
+            except asyncio.CancelledError:
+                if not stopped():
+                    raise
+        self.console.print("All processes stopped.")
+
+    async def _serve(self, supervisor: Supervisor) -> None:
+        began = time.monotonic()
+        self.console.print(f"Starting Gatehouse; its state is in {escape(str(self.layout.root))}")
+        async with supervisor:
+            try:
+                await supervisor.wait_ready(self.settings.start_timeout_s)
+                self.console.print(f"[green]Serving[/] after {time.monotonic() - began:.1f} s.")
+                if self.tour is not None:
+                    await self.tour(self.settings, self.layout, self.console)
+                if not self.once:
+                    self.console.print("Serving until Ctrl-C.")
+                    await supervisor.serve()
+            finally:
+                self.console.print("Stopping …")
+
+
+class _Narrator:
+    """Tells what happens to the processes once they were all started: ends and restarts."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def notice(self, process: SupervisedProcess, event: ProcessEvent) -> None:
+        name = process.spec.name
+        if process.stopping or not process.was_ready.is_set():
+            return
+        if event is ProcessEvent.ENDED:
+            self._console.print(f"[yellow]{name} ended[/] ({process.how_it_ended()}); starting it again.")
+        elif event is ProcessEvent.READY and process.ends:
+            self._console.print(f"{name} is back (process {process.pid}).")
+
+
+@contextlib.contextmanager
+def _on_stop_signals(first: Callable[[], object], more: Callable[[], None]) -> Iterator[Callable[[], bool]]:
+    """Call `first` at the first stop signal, `more` at every further one; yields whether one came."""
+    received: list[signal.Signals] = []
+    loop = asyncio.get_running_loop()
+
+    def notice(number: signal.Signals) -> None:
+        received.append(number)
+        if len(received) == 1:
+            first()
+        else:
+            more()
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for number in numbers:
+        loop.add_signal_handler(number, notice, number)
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+def _parse(arguments: Sequence[str]) -> Options:
+    variables = "\n".join(
+        f"  {variable(name):42} {'' if field.default is None else field.default}"
+        for name, field in LauncherSettings.model_fields.items()
+        if name != "openai_api_key"
+    )
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.local",
+        description="Start Gatehouse on this machine and keep it serving until Ctrl-C.",
+        epilog=f"environment variables and their defaults:\n{variables}\n"
+        "  OPENAI_API_KEY                             imported as a platform key, used for the first call",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--once", action="store_true", help="stop after the first call and exit 0")
+    parser.add_argument(
+        "--state-dir", type=Path, metavar="DIR", help="where everything is kept (wins over GATEHOUSE_STATE_DIR)"
+    )
+    parsed = parser.parse_args(arguments)
+    return Options(once=parsed.once, state_dir=parsed.state_dir)
+
+
+def _report(message: str) -> int:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]error:[/] {escape(message)}")
+    return _FAILED

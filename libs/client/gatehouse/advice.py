@@ -1,0 +1,89 @@
+"""What a person can do about an error, by its reason; by its code where the reason has nothing of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+CONNECTION_FAILED = "CONNECTION_FAILED"
+"""This client's own reason: nothing answers at the endpoint."""
+CERTIFICATE_REJECTED = "CERTIFICATE_REJECTED"
+"""This client's own reason: the server's certificate does not verify against the CA."""
+
+
+def advice_for(code: str, reason: str, retry_after: float | None) -> str:
+    """One or two sentences; empty when there is nothing to add."""
+    advice = _BY_REASON.get(reason) or _BY_CODE.get(code, "")
+    if retry_after is None:
+        return advice
+    return f"{advice} Try again in {_duration(retry_after)}.".lstrip()
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    whole = round(seconds)
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if whole >= size:
+            count, rest = divmod(whole, size)
+            smaller = {"d": ("h", 3_600), "h": ("min", 60), "min": ("s", 1)}[unit]
+            return f"{count} {unit}" + (f" {rest // smaller[1]} {smaller[0]}" if rest // smaller[1] else "")
+    return f"{whole} s"
+
+
+_NEW_TOKEN = "Get a new token from your issuer; on a development machine `gatehouse token` makes one."  # noqa: S105
+_WRONG_ISSUER = "Check that the token and the endpoints belong to the same Gatehouse."
+_PROVIDER_TROUBLE = "Try again, or allow another provider to answer (leave out --provider and --model)."
+
+_BY_REASON: Mapping[str, str] = MappingProxyType(
+    {
+        CONNECTION_FAILED: "Is Gatehouse running? `make run` starts it on this machine.",
+        CERTIFICATE_REJECTED: "Use the CA file of this Gatehouse (`ca` in client.json) and the host name of its "
+        "certificate.",
+        "REQUEST_ID_REUSED": "Use a new request id for a new request.",
+        "TOKEN_MISSING": "Pass a token: `token=…` in Python, GATEHOUSE_TOKEN or --token on the command line.",
+        "TOKEN_MALFORMED": _NEW_TOKEN,
+        "TOKEN_EXPIRED": _NEW_TOKEN,
+        "TOKEN_CLAIMS": _NEW_TOKEN,
+        "TOKEN_ALGORITHM": _NEW_TOKEN,
+        "TOKEN_ISSUER": _WRONG_ISSUER,
+        "TOKEN_AUDIENCE": _WRONG_ISSUER,
+        "TOKEN_SIGNATURE": _WRONG_ISSUER,
+        "NO_USABLE_TARGET": "`gatehouse explain` shows the plan; `gatehouse providers list` and `gatehouse keys list` "
+        "what is configured.",
+        "ORIGIN_MISMATCH": "Enter the key again for the new origin: `gatehouse keys create`.",
+        "KEY_UNREADABLE": "Enter the key again: `gatehouse keys rotate`.",
+        "VAULT_SEALED": "Whoever runs Gatehouse must unseal Vault.",
+        "VAULT_UNREACHABLE": "Whoever runs Gatehouse must bring Vault back.",
+        "VAULT_DENIED": "Whoever runs Gatehouse must mend the Vault login of key_vault.",
+        "PROVIDER_KEY_REJECTED": "The provider refuses the key: `gatehouse keys rotate` with a valid one.",
+        "PROVIDER_PERMISSION_DENIED": "Use another model, or a key that may use this one.",
+        "PROVIDER_BILLING": "Add credit to the provider's account, or use another key.",
+        "PROVIDER_MODEL_NOT_FOUND": "Check the model's `provider_model_id`: `gatehouse models list`.",
+        "PROVIDER_OVERLOADED": _PROVIDER_TROUBLE,
+        "PROVIDER_ERROR": _PROVIDER_TROUBLE,
+        "PROVIDER_UNREACHABLE": _PROVIDER_TROUBLE,
+        "PROVIDER_BAD_RESPONSE": _PROVIDER_TROUBLE,
+        "PROVIDER_TIMEOUT": _PROVIDER_TROUBLE,
+        "STREAM_INTERRUPTED": "What came before is yours and is charged; ask again for the rest.",
+        "CONTEXT_TOO_LONG": "Shorten the conversation or choose a model with a longer context.",
+        "QUOTA_EXCEEDED": "`gatehouse quotas state` shows what is left; an administrator can raise the limit.",
+        "PRICE_UNKNOWN": "Give the model a price: `gatehouse models update --input-price … --output-price …`.",
+    }
+)
+
+_BY_CODE: Mapping[str, str] = MappingProxyType(
+    {
+        "UNAUTHENTICATED": _NEW_TOKEN,
+        "PERMISSION_DENIED": "Check the name and the tenant and role of your token; the platform's own resources need "
+        "super_admin.",
+        "NOT_FOUND": "Check the name: the `list` command shows what exists.",
+        "ALREADY_EXISTS": "Choose another id, or change the one that exists.",
+        "ABORTED": "Read it again and repeat the change.",
+        "UNAVAILABLE": "Try again in a moment.",
+        "DEADLINE_EXCEEDED": "Allow more time (`timeout`), or try again.",
+        "UNIMPLEMENTED": "The server is older than this client: update it.",
+        "INTERNAL": "This is a defect of Gatehouse: its log has the details under the request id.",
+        "UNKNOWN": "The server's log has the details.",
+    }
+)

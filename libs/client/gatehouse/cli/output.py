@@ -1,0 +1,124 @@
+"""Results: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import typer
+
+from gatehouse.cli.terminal import console, note, printable
+from gatehouse.money import format_nano_usd
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+    from google.protobuf.timestamp_pb2 import Timestamp
+    from rich.table import Table
+
+M = TypeVar("M")
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Generic[M]):
+    """A column of a table: its header and what it shows of each row."""
+
+    header: str
+    value: Callable[[M], str]
+    right: bool = False
+
+
+def show_table(rows: Iterable[M], columns: Sequence[Column[M]], *, empty: str, title: str = "") -> None:
+    """A table on standard output; `empty` on standard error when there is no row."""
+    shown = list(rows)
+    if not shown:
+        note(empty)
+        return
+    out = console()
+    if title:
+        out.print(title, style="bold")
+    table = _table(terminal=out.is_terminal)
+    for column in columns:
+        table.add_column(column.header, justify="right" if column.right else "left", overflow="fold")
+    for row in shown:
+        table.add_row(*(printable(column.value(row)) for column in columns))
+    out.print(table)
+
+
+def show_messages(messages: Iterable[Message], columns: Sequence[Column[Any]], *, empty: str, as_json: bool) -> None:
+    """Resources as a table or as a JSON array."""
+    if as_json:
+        print_json([as_document(message) for message in messages])
+    else:
+        show_table(messages, columns, empty=empty)
+
+
+def show_message(message: Message, lines: Sequence[tuple[str, str]], *, as_json: bool) -> None:
+    """One resource as `name value` lines without the empty ones, or as a JSON object."""
+    if as_json:
+        print_json(as_document(message))
+        return
+    out = console()
+    table = _table(terminal=False, header=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in lines:
+        if value:
+            table.add_row(name, printable(value))
+    out.print(table)
+
+
+def as_document(message: Message) -> dict[str, Any]:
+    """The canonical JSON of a message, with the field names of the protos and every field."""
+    from google.protobuf.json_format import MessageToDict
+
+    document: dict[str, Any] = MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    return document
+
+
+def print_json(document: object) -> None:
+    """JSON on standard output, ASCII so that it says the same in every terminal and pipe."""
+    typer.echo(json.dumps(document, indent=2))
+
+
+def local_time(timestamp: Timestamp | None) -> str:
+    """A time in this machine's time zone; empty for one that is not set."""
+    if timestamp is None or not (timestamp.seconds or timestamp.nanos):
+        return ""
+    return datetime.fromtimestamp(timestamp.seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def cost(nano: int | None) -> str:
+    """An exact cost, or that it is not known."""
+    return "unknown" if nano is None else format_nano_usd(nano)
+
+
+def milliseconds(nanoseconds: int) -> str:
+    """A duration for people: `412 ms`, `2.31 s`."""
+    ms = nanoseconds / 1e6
+    if ms >= 1000:  # noqa: PLR2004 - a second
+        return f"{ms / 1000:.2f} s"
+    return f"{ms:.1f} ms" if ms < 10 else f"{ms:.0f} ms"  # noqa: PLR2004 - three digits are enough
+
+
+def words(labels: Iterable[tuple[str, str]]) -> str:
+    """`a=1, b=2`."""
+    return ", ".join(f"{name}={value}" for name, value in sorted(labels))
+
+
+def _table(*, terminal: bool, header: bool = True) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    return Table(
+        box=box.SIMPLE_HEAD if terminal else None,
+        show_header=header,
+        header_style="bold",
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+        show_edge=False,
+    )

@@ -1,0 +1,150 @@
+"""Calls of gatehouse.router.v1.GenerationService."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypedDict, Unpack
+
+from gatehouse.answers import Answer, Event
+from gatehouse.messages import json_schema, system, user
+from gatehouse.operations.operation import Operation, operation, whole
+from gatehouse.router.v1.generation_pb2 import FallbackPolicy, Generation
+from gatehouse.router.v1.generation_service_pb2 import (
+    ExplainRouteRequest,
+    ExplainRouteResponse,
+    GenerateRequest,
+    GenerateResponse,
+    StreamGenerateRequest,
+    StreamGenerateResponse,
+)
+from gatehouse.router.v1.message_pb2 import JsonFormat, Message, ResponseFormat, Tool, ToolChoice, ToolChoiceMode
+
+_SERVICE = "/gatehouse.router.v1.GenerationService"
+DEFAULT_TIMEOUT_S = 60.0
+
+
+class GenerationOptions(TypedDict, total=False):
+    """Everything a call to a model can say; what is left out is Gatehouse's or the provider's choice.
+
+    - `messages`: the conversation so far; a prompt given beside it is its last message. `system`: instructions, first.
+    - `provider`, `model`: where to send it (ids or resource names). `fallback`: whether others may answer when those
+      cannot; left out, only when neither is given.
+    - `tools` (see `gatehouse.tool`), `tool_choice`: `auto`, `required`, `none` or the name of a tool,
+      `parallel_tool_calls`.
+    - `response_format`: `json`, a JSON Schema, or what `gatehouse.json_schema` gives.
+    - `max_output_tokens`, `temperature`, `top_p`, `stop`, `seed`: sampling, passed on as given.
+    - `task`, `labels`, `request_id`: kept in the usage record.
+    - `timeout`: seconds for the whole call, a streamed one included; 60 unless said.
+    - `revision`: wait until the router knows this configuration revision (a change's response has it).
+    """
+
+    messages: Sequence[Message]
+    system: str
+    provider: str
+    model: str
+    fallback: bool
+    tools: Sequence[Tool]
+    tool_choice: str
+    parallel_tool_calls: bool
+    response_format: Literal["json"] | Mapping[str, object] | ResponseFormat
+    max_output_tokens: int
+    temperature: float
+    top_p: float
+    stop: str | Sequence[str]
+    seed: int
+    task: str
+    labels: Mapping[str, str]
+    request_id: str
+    timeout: float
+    revision: int
+
+
+def generate(prompt: str | None = None, /, **options: Unpack[GenerationOptions]) -> Operation[Answer]:
+    """Call a model and take its whole answer."""
+    return operation(
+        "router",
+        f"{_SERVICE}/Generate",
+        GenerateRequest(generation=build(prompt, options)),
+        GenerateResponse,
+        lambda response: Answer(message=response.message, outcome=response.outcome),
+        timeout=options.get("timeout", DEFAULT_TIMEOUT_S),
+        revision=options.get("revision"),
+    )
+
+
+def stream(prompt: str | None = None, /, **options: Unpack[GenerationOptions]) -> Operation[Event]:
+    """Call a model and take its answer event by event."""
+    return operation(
+        "router",
+        f"{_SERVICE}/StreamGenerate",
+        StreamGenerateRequest(generation=build(prompt, options)),
+        StreamGenerateResponse,
+        Event,
+        timeout=options.get("timeout", DEFAULT_TIMEOUT_S),
+        revision=options.get("revision"),
+    )
+
+
+def explain(prompt: str | None = None, /, **options: Unpack[GenerationOptions]) -> Operation[ExplainRouteResponse]:
+    """Which targets a call would try, in order, and why the others are left out. Calls and charges nothing."""
+    return operation(
+        "router",
+        f"{_SERVICE}/ExplainRoute",
+        ExplainRouteRequest(generation=build(prompt, options)),
+        ExplainRouteResponse,
+        whole,
+        timeout=options.get("timeout", DEFAULT_TIMEOUT_S),
+        revision=options.get("revision"),
+    )
+
+
+def build(prompt: str | None, options: GenerationOptions) -> Generation:
+    """The Generation that `options` describe."""
+    messages = [*options.get("messages", ())]
+    if "system" in options:
+        messages.insert(0, system(options["system"]))
+    if prompt is not None:
+        messages.append(user(prompt))
+    stop = options.get("stop", ())
+    return Generation(
+        messages=messages,
+        provider=options.get("provider", ""),
+        model=options.get("model", ""),
+        fallback=_fallback(options.get("fallback")),
+        tools=options.get("tools", ()),
+        tool_choice=_tool_choice(options.get("tool_choice")),
+        parallel_tool_calls=options.get("parallel_tool_calls"),
+        response_format=_response_format(options.get("response_format")),
+        max_output_tokens=options.get("max_output_tokens"),
+        temperature=options.get("temperature"),
+        top_p=options.get("top_p"),
+        stop=[stop] if isinstance(stop, str) else stop,
+        seed=options.get("seed"),
+        task=options.get("task", ""),
+        labels=options.get("labels", {}),
+        request_id=options.get("request_id", ""),
+    )
+
+
+def _fallback(allowed: bool | None) -> FallbackPolicy.ValueType:
+    if allowed is None:
+        return FallbackPolicy.FALLBACK_POLICY_UNSPECIFIED
+    return FallbackPolicy.FALLBACK_POLICY_ANY if allowed else FallbackPolicy.FALLBACK_POLICY_NONE
+
+
+def _tool_choice(choice: str | None) -> ToolChoice | None:
+    if choice is None:
+        return None
+    if choice in ("auto", "required", "none"):
+        return ToolChoice(mode=ToolChoiceMode.Value(f"TOOL_CHOICE_MODE_{choice.upper()}"))
+    return ToolChoice(tool=choice)
+
+
+def _response_format(wanted: str | Mapping[str, object] | ResponseFormat | None) -> ResponseFormat | None:
+    if wanted is None or isinstance(wanted, ResponseFormat):
+        return wanted
+    if wanted == "json":
+        return ResponseFormat(json=JsonFormat())
+    if isinstance(wanted, str):
+        raise ValueError(f"response_format is 'json' or a JSON Schema, not {wanted!r}")  # noqa: TRY004 - a text it is, a wrong one
+    return json_schema("answer", wanted)

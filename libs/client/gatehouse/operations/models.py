@@ -1,0 +1,85 @@
+"""Calls of gatehouse.providerconfig.v1.ModelService.
+
+Names are resource names: `tenants/acme/providers/openai/models/gpt-4o-mini`. Changes answer as those of providers.
+"""
+
+from __future__ import annotations
+
+from typing import TypedDict, Unpack
+
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from gatehouse.operations.operation import Listing, Operation, Page, operation, split_name, whole
+from gatehouse.providerconfig.v1.model_pb2 import Model, ModelPrice
+from gatehouse.providerconfig.v1.model_service_pb2 import (
+    CreateModelRequest,
+    CreateModelResponse,
+    DeleteModelRequest,
+    DeleteModelResponse,
+    GetModelRequest,
+    GetModelResponse,
+    ListModelsRequest,
+    ListModelsResponse,
+    UpdateModelRequest,
+    UpdateModelResponse,
+)
+from gatehouse.providerconfig.v1.provider_pb2 import Capabilities
+
+_SERVICE = "/gatehouse.providerconfig.v1.ModelService"
+
+
+class ModelFields(TypedDict, total=False):
+    """What can be set and changed; the fields of `Model`, where their bounds and defaults are described."""
+
+    display_name: str
+    provider_model_id: str
+    enabled: bool
+    context_tokens: int
+    max_output_tokens: int
+    capabilities: Capabilities
+    price: ModelPrice
+
+
+def create(name: str, *, request_id: str = "", **fields: Unpack[ModelFields]) -> Operation[CreateModelResponse]:
+    """Add a model to its provider."""
+    parent, model_id = split_name(name, "models")
+    request = CreateModelRequest(parent=parent, model_id=model_id, model=Model(**fields), request_id=request_id)
+    return operation("provider_config", f"{_SERVICE}/CreateModel", request, CreateModelResponse, whole)
+
+
+def get(name: str) -> Operation[Model]:
+    """A model."""
+    return operation(
+        "provider_config",
+        f"{_SERVICE}/GetModel",
+        GetModelRequest(name=name),
+        GetModelResponse,
+        lambda response: response.model,
+    )
+
+
+def list_(parent: str, *, page_size: int = 0) -> Listing[Model]:
+    """The models of a provider (`tenants/acme/providers/openai`), by name."""
+    return Listing(
+        operation(
+            "provider_config",
+            f"{_SERVICE}/ListModels",
+            ListModelsRequest(parent=parent, page_size=page_size),
+            ListModelsResponse,
+            lambda response: Page(items=response.models, next_page_token=response.next_page_token),
+        )
+    )
+
+
+def update(name: str, *, etag: str = "", **fields: Unpack[ModelFields]) -> Operation[UpdateModelResponse]:
+    """Change exactly the fields given. With an `etag`, only what has not changed since."""
+    request = UpdateModelRequest(
+        model=Model(name=name, etag=etag, **fields), update_mask=FieldMask(paths=sorted(fields))
+    )
+    return operation("provider_config", f"{_SERVICE}/UpdateModel", request, UpdateModelResponse, whole)
+
+
+def delete(name: str, *, etag: str = "") -> Operation[DeleteModelResponse]:
+    """Delete a model. Calls under way go on."""
+    request = DeleteModelRequest(name=name, etag=etag)
+    return operation("provider_config", f"{_SERVICE}/DeleteModel", request, DeleteModelResponse, whole)

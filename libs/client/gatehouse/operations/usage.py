@@ -1,0 +1,80 @@
+"""Calls of gatehouse.usage.v1.UsageService."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from gatehouse.operations.operation import Listing, Operation, Page, operation, whole
+from gatehouse.usage.v1.usage_record_pb2 import UsageRecord
+from gatehouse.usage.v1.usage_service_pb2 import (
+    GetUsageStatsRequest,
+    GetUsageStatsResponse,
+    ListUsageRecordsRequest,
+    ListUsageRecordsResponse,
+    UsageGrouping,
+)
+
+_SERVICE = "/gatehouse.usage.v1.UsageService"
+
+Grouping = Literal["provider", "model", "user", "task", "key"]
+
+
+def records(
+    parent: str,
+    *,
+    operation_id: str = "",
+    start: datetime | None = None,
+    end: datetime | None = None,
+    page_size: int = 0,
+) -> Listing[UsageRecord]:
+    """The ledger of a tenant or a user (`tenants/acme`, `tenants/acme/users/ann`), newest first.
+
+    Only one call's with `operation_id`; only attempts begun from `start` on and before `end`, both timezone-aware.
+    """
+    request = ListUsageRecordsRequest(
+        parent=parent,
+        page_size=page_size,
+        operation_id=operation_id,
+        start_time=_timestamp(start),
+        end_time=_timestamp(end),
+    )
+    return Listing(
+        operation(
+            "usage_accounting",
+            f"{_SERVICE}/ListUsageRecords",
+            request,
+            ListUsageRecordsResponse,
+            lambda response: Page(items=response.records, next_page_token=response.next_page_token),
+        )
+    )
+
+
+def stats(
+    parent: str,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    group_by: Sequence[Grouping] = (),
+) -> Operation[GetUsageStatsResponse]:
+    """Sums of a tenant or a user from the hour of `start` (30 days before `end`) to the hour of `end` (now)."""
+    request = GetUsageStatsRequest(
+        parent=parent,
+        start_time=_timestamp(start),
+        end_time=_timestamp(end),
+        group_by=[UsageGrouping.Value(f"USAGE_GROUPING_{group.upper()}") for group in group_by],
+    )
+    return operation("usage_accounting", f"{_SERVICE}/GetUsageStats", request, GetUsageStatsResponse, whole)
+
+
+def _timestamp(time: datetime | None) -> Timestamp | None:
+    if time is None:
+        return None
+    if time.tzinfo is None:
+        raise ValueError("a time needs its time zone: datetime(..., tzinfo=UTC)")
+    timestamp = Timestamp()
+    timestamp.FromDatetime(time)
+    return timestamp

@@ -1,0 +1,1 @@
+"""The processes of Gatehouse; they meet only through `gatehouse.*` stubs."""

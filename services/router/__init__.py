@@ -1,0 +1,1 @@
+"""The router: plans a call, opens its key, sends it, fails over, streams, accounts."""

@@ -1,0 +1,113 @@
+"""The router's composition root: the only place that names concrete classes."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Coroutine
+from functools import partial
+
+from gatehouse.router.v1.generation_service_pb2_grpc import add_GenerationServiceServicer_to_server
+
+from libs.rpc.channels import open_channel
+from libs.rpc.service import Service, run
+from services.router.api.generation_service import GenerationService, error_details
+from services.router.clients.configuration import ConfigurationWatcher
+from services.router.clients.key_vault import KeyVaultClient
+from services.router.clients.usage import UsageClient
+from services.router.domain.accounting import Reservation
+from services.router.domain.call import CallResources
+from services.router.domain.failover import FailoverPolicy
+from services.router.domain.generate import Generator
+from services.router.domain.health import TargetHealth
+from services.router.providers.registry import DIALECTS, provider_types
+from services.router.providers.session import HttpProviderSession, Timers
+from services.router.settings import Settings
+from services.router.spool.ledger import SpooledLedger
+from services.router.spool.spool import Spool
+from services.router.telemetry.attempts import TelemetryObserver
+
+_DOMAIN = "router.gatehouse"
+_SERVICE = "/gatehouse.router.v1.GenerationService"
+# After the last call ended, settlements get this long to reach the ledger; the rest waits in the spool.
+_DRAIN_S = 5.0
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    settings = Settings()
+    longest_s = {f"{_SERVICE}/{method}": settings.longest_call_s for method in ("Generate", "StreamGenerate")}
+    run("router", settings, partial(compose, settings), domain=_DOMAIN, longest_s=longest_s)
+
+
+async def compose(settings: Settings, service: Service) -> None:
+    """Wire the router into `service`."""
+    key_vault = open_channel(settings.key_vault_target, settings)
+    service.on_close("key-vault channel", key_vault.close)
+    provider_config = open_channel(settings.provider_config_target, settings)
+    service.on_close("provider-config channel", provider_config.close)
+    usage_accounting = open_channel(settings.usage_accounting_target, settings)
+    service.on_close("usage-accounting channel", usage_accounting.close)
+
+    providers = HttpProviderSession(
+        DIALECTS,
+        Timers(
+            connect_s=settings.connect_timeout_s,
+            first_event_s=settings.first_event_timeout_s,
+            idle_s=settings.idle_timeout_s,
+        ),
+    )
+    service.on_close("providers", providers.aclose)
+
+    keys = KeyVaultClient(key_vault, timeout_s=settings.key_vault_timeout_s)
+    service.on_close("key-vault", keys.aclose)
+
+    ledger: SpooledLedger
+
+    def abandoned(reservation: Reservation) -> None:
+        ledger.release(reservation)
+
+    usage = UsageClient(usage_accounting, timeout_s=settings.usage_accounting_timeout_s, abandoned=abandoned)
+    spool = Spool(settings.spool_dir, max_bytes=settings.spool_max_bytes)
+    ledger = SpooledLedger(spool, usage)
+
+    async def close_ledger() -> None:
+        await usage.aclose()
+        await ledger.drain(_DRAIN_S)
+        await draining.aclose()
+        ledger.close()
+
+    draining = _Background(ledger.run())
+    service.on_close("ledger", close_ledger)
+
+    config = ConfigurationWatcher(provider_config, patience_s=settings.configuration_patience_s)
+    watching = _Background(config.run())
+    service.on_close("provider-config", watching.aclose, ready=config.ready)
+
+    generator = Generator(
+        config=config,
+        providers=providers,
+        types=provider_types(DIALECTS),
+        resources=CallResources(
+            keys=keys,
+            ledger=ledger,
+            observer=TelemetryObserver(service.telemetry),
+            policy=FailoverPolicy(max_attempts=settings.max_attempts, max_retries=settings.max_retries),
+            health=TargetHealth(threshold=settings.breaker_threshold, cooldown_s=settings.breaker_cooldown_s),
+            jitter=random.Random(),  # noqa: S311 - spreads retries, keeps no secret
+        ),
+    )
+    service.error_details = error_details
+    service.add(add_GenerationServiceServicer_to_server, GenerationService(generator))
+
+
+class _Background:
+    """A task that runs as long as the service; its death is the service's."""
+
+    def __init__(self, work: Coroutine[object, object, None]) -> None:
+        self._task = asyncio.create_task(work)
+
+    async def aclose(self) -> None:
+        """Cancel it and wait for its end."""
+        self._task.cancel()
+        await asyncio.wait({self._task})

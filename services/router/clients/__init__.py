@@ -1,0 +1,1 @@
+"""The other Gatehouse services, as the router calls them."""

@@ -1,0 +1,46 @@
+"""key_vault as the router calls it: keys opened in batches, each for one call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import grpc
+from gatehouse.keyvault.v1 import key_access_service_pb2 as pb
+from gatehouse.keyvault.v1.key_access_service_pb2_grpc import KeyAccessServiceStub
+
+from libs.core.errors import GatehouseError
+from libs.core.secret import Secret
+from libs.rpc.batcher import Batcher
+from libs.rpc.status import from_item_status, from_rpc_error
+
+_MAX_BATCH = 64
+
+
+class KeyVaultClient:
+    """A `ports.KeyOpener`."""
+
+    def __init__(self, channel: grpc.aio.Channel, *, timeout_s: float) -> None:
+        self._access = KeyAccessServiceStub(channel)
+        self._timeout_s = timeout_s
+        self._batcher: Batcher[pb.KeyAccess, Secret | GatehouseError] = Batcher(self._send, max_batch=_MAX_BATCH)
+
+    def open(self, *, name: str, origin: str, caller_token: Secret) -> asyncio.Future[Secret | GatehouseError]:
+        """Open a key for one call."""
+        return self._batcher.submit(
+            pb.KeyAccess(name=name, origin=origin, caller_token=caller_token.reveal(), purpose=pb.KEY_PURPOSE_GENERATE)
+        )
+
+    async def aclose(self) -> None:
+        """Wait for what is under way."""
+        await self._batcher.close()
+
+    async def _send(self, items: list[pb.KeyAccess]) -> Sequence[Secret | GatehouseError]:
+        try:
+            response = await self._access.AccessKeys(pb.AccessKeysRequest(items=items), timeout=self._timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error, service="key-vault") from None
+        return [
+            Secret(result.material.api_key) if result.HasField("material") else from_item_status(result.error)
+            for result in response.results
+        ]

@@ -1,0 +1,195 @@
+"""One attempt at one target: reserved and its key opened first, recorded exactly once however it ends."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from libs.core.errors import GatehouseError
+from libs.core.money import NanoUsd, TokenCounts, TokenPrices
+from libs.core.secret import Secret
+from services.router.domain.accounting import AttemptOutcome, Reservation, Settlement
+from services.router.domain.errors import ProviderError, Reason
+from services.router.domain.generation import ContentEvent, Generation, TextDelta, ToolArgumentsDelta
+from services.router.domain.ports import AttemptObserver, KeyOpener, Ledger
+from services.router.domain.routing.plan import Target
+from services.router.domain.tokens import usual_input_tokens, usual_output_tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptTrace:
+    """What the caller is told of an attempt. `error_reason` is empty for the one that served."""
+
+    number: int
+    target: Target
+    error_reason: str
+    duration_s: float
+
+
+class OutputMeter:
+    """Counts what an answer delivered, in case its provider never says."""
+
+    __slots__ = ("bytes", "deltas")
+
+    def __init__(self) -> None:
+        self.deltas = 0
+        self.bytes = 0
+
+    def count(self, event: ContentEvent) -> None:
+        """Count one content event."""
+        self.deltas += 1
+        if isinstance(event, TextDelta):
+            text = event.text
+        elif isinstance(event, ToolArgumentsDelta):
+            text = event.arguments_json
+        else:
+            text = event.name
+        self.bytes += len(text) if text.isascii() else len(text.encode())
+
+    def tokens(self) -> int:
+        """A likely number of tokens."""
+        return usual_output_tokens(text_bytes=self.bytes, deltas=self.deltas)
+
+
+class Attempt:
+    """An attempt from its reservation to its ledger event.
+
+    `open` reserves and opens the key at the same time. After it returned exactly one of `succeeded`, `failed`,
+    `interrupted`, `cancelled` is called; none of them waits, so they work in a task that is being cancelled.
+    """
+
+    def __init__(
+        self,
+        *,
+        reservation: Reservation,
+        target: Target,
+        request: Generation,
+        ledger: Ledger,
+        observer: AttemptObserver,
+        fallback: bool,
+    ) -> None:
+        self.target = target
+        self.reservation = reservation
+        self.price: TokenPrices | None = None
+        self.meter = OutputMeter()
+        self._request = request
+        self._ledger = ledger
+        self._observer = observer
+        self._fallback = fallback
+        self._start_time = datetime.now(UTC)
+        self._started = time.monotonic()
+        self._first_content_s: float | None = None
+
+    @property
+    def reference(self) -> str:
+        """The attempt's name towards the provider."""
+        return f"{self.reservation.operation_id}/{self.reservation.attempt}"
+
+    async def open(self, keys: KeyOpener, caller_token: Secret) -> Secret | None:
+        """Reserve, and open the key if the target has one. Raises GatehouseError; nothing stays reserved then."""
+        provider = self.target.provider
+        reserving = self._ledger.reserve(self.reservation)
+        opening = (
+            keys.open(name=provider.key, origin=provider.origin, caller_token=caller_token) if provider.key else None
+        )
+        try:
+            granted = await reserving
+        except GatehouseError:
+            # The answer was lost, the reservation may stand.
+            self._ledger.release(self.reservation)
+            if opening is not None:
+                opening.cancel()
+            raise
+        except BaseException:
+            if opening is not None:
+                opening.cancel()
+            raise
+        if isinstance(granted, GatehouseError):
+            if opening is not None:
+                opening.cancel()
+            raise granted
+        self.price = granted.price
+        if opening is None:
+            return None
+        try:
+            key = await opening
+        except BaseException:
+            self._ledger.release(self.reservation)
+            raise
+        if isinstance(key, GatehouseError):
+            self._ledger.release(self.reservation)
+            raise key
+        return key
+
+    def first_content(self) -> None:
+        """The first content arrived now."""
+        self._first_content_s = time.monotonic() - self._started
+
+    def succeeded(self, usage: TokenCounts | None, raw_finish_reason: str) -> tuple[TokenCounts, NanoUsd | None]:
+        """The provider answered to the end; tokens and cost as they go into the ledger."""
+        tokens = usage or self._estimate()
+        cost = self._settle(AttemptOutcome.SUCCEEDED, tokens, estimated=usage is None, finish_reason=raw_finish_reason)
+        return tokens, cost
+
+    def failed(self, error: ProviderError) -> AttemptTrace:
+        """The provider failed before any content."""
+        tokens = TokenCounts(input_tokens=usual_input_tokens(self._request)) if error.sent else TokenCounts()
+        self._settle(AttemptOutcome.FAILED, tokens, estimated=error.sent, error_reason=error.reason)
+        return self.trace(error.reason)
+
+    def interrupted(self, error: ProviderError) -> TokenCounts:
+        """The provider failed after content was delivered; the estimated tokens."""
+        tokens = self._estimate()
+        self._settle(AttemptOutcome.INTERRUPTED, tokens, estimated=True, error_reason=error.reason)
+        return tokens
+
+    def cancelled(self, *, deadline_passed: bool) -> None:
+        """The caller went away or its deadline passed."""
+        self._settle(
+            AttemptOutcome.CANCELLED,
+            self._estimate(),
+            estimated=True,
+            error_reason="DEADLINE_EXCEEDED" if deadline_passed else "CANCELLED",
+        )
+
+    def trace(self, error_reason: Reason | str = "") -> AttemptTrace:
+        """What the caller is told of this attempt, as of now."""
+        return AttemptTrace(
+            number=self.reservation.attempt,
+            target=self.target,
+            error_reason=str(error_reason),
+            duration_s=time.monotonic() - self._started,
+        )
+
+    def _estimate(self) -> TokenCounts:
+        return TokenCounts(input_tokens=usual_input_tokens(self._request), output_tokens=self.meter.tokens())
+
+    def _settle(
+        self,
+        outcome: AttemptOutcome,
+        tokens: TokenCounts,
+        *,
+        estimated: bool,
+        finish_reason: str = "",
+        error_reason: str = "",
+    ) -> NanoUsd | None:
+        reservation = self.reservation
+        settlement = Settlement(
+            tenant=reservation.tenant,
+            operation_id=reservation.operation_id,
+            attempt=reservation.attempt,
+            outcome=outcome,
+            tokens=tokens,
+            estimated=estimated,
+            finish_reason=finish_reason[:64],
+            error_reason=error_reason,
+            start_time=self._start_time,
+            duration_s=time.monotonic() - self._started,
+            first_content_s=self._first_content_s,
+            fallback=self._fallback,
+        )
+        self._ledger.settle(settlement)
+        cost = self.price.cost(tokens) if self.price is not None else None
+        self._observer.finished(reservation, settlement, cost)
+        return cost

@@ -1,0 +1,242 @@
+"""One call over all its attempts: what was tried, what is left, how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import uuid
+from dataclasses import dataclass
+
+from libs.core.errors import ErrorKind, GatehouseError, Unavailable
+from libs.core.money import NanoUsd, TokenCounts
+from libs.core.secret import Secret
+from services.router.domain.accounting import Reservation
+from services.router.domain.attempt import Attempt, AttemptTrace
+from services.router.domain.errors import ProviderError, Reason, to_gatehouse_error
+from services.router.domain.failover import FailoverPolicy, GiveUp, NextTarget, RetryAfter, next_step
+from services.router.domain.generation import FinishReason, Generation
+from services.router.domain.health import TargetHealth
+from services.router.domain.ports import AttemptObserver, Dispatch, KeyOpener, Ledger
+from services.router.domain.routing.plan import Cause, RoutePlan, Target, output_limit
+from services.router.domain.tokens import DEFAULT_OUTPUT_LIMIT, most_input_tokens
+
+# A reservation outlives its call's deadline by this, so that only a dead router lets one lapse.
+_LAPSE_MARGIN_S = 60.0
+_LONGEST_LAPSE_S = 86_400.0
+# What opening a target can answer that speaks against this target only, not against the call.
+_TARGET_UNUSABLE = frozenset({ErrorKind.FAILED_PRECONDITION, ErrorKind.NOT_FOUND, ErrorKind.PERMISSION_DENIED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallContext:
+    """Who calls and when. `arrived` and `deadline` are monotonic seconds; `revision` the configuration to wait for."""
+
+    tenant: str
+    user: str
+    plan: str
+    token: Secret
+    arrived: float
+    deadline: float
+    revision: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a call ended. `usage` is None when the provider did not say; `cost` when no price or usage is known."""
+
+    operation_id: str
+    finish_reason: FinishReason
+    raw_finish_reason: str
+    usage: TokenCounts | None
+    cost: NanoUsd | None
+    served_by: Target
+    attempts: tuple[AttemptTrace, ...]
+    warnings: tuple[str, ...]
+    total_s: float
+    provider_s: float
+    first_content_s: float | None
+
+
+class StreamInterrupted(Unavailable):
+    """The stream broke after content was delivered; carries what was used until then."""
+
+    def __init__(self, *, operation_id: str, target: Target, usage: TokenCounts, estimated: bool) -> None:
+        super().__init__(
+            Reason.STREAM_INTERRUPTED,
+            f"the answer of {target.provider.name} broke off; what came before it is all there is",
+            metadata={"provider": target.provider.name, "model": target.model.id},
+        )
+        self.operation_id = operation_id
+        self.target = target
+        self.usage = usage
+        self.estimated = estimated
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallResources:
+    """What a call works with; shared by all calls of a router."""
+
+    keys: KeyOpener
+    ledger: Ledger
+    observer: AttemptObserver
+    policy: FailoverPolicy
+    health: TargetHealth
+    jitter: random.Random
+
+
+class Call:
+    """A call under way. `provider_s` adds up the time spent waiting for providers."""
+
+    def __init__(self, resources: CallResources, request: Generation, context: CallContext, plan: RoutePlan) -> None:
+        self.operation_id = str(uuid.uuid4())
+        self.provider_s = 0.0
+        self._resources = resources
+        self._request = request
+        self._context = context
+        self._plan = plan
+        self._targets = list(reversed(plan.targets))
+        self._retry: Target | None = None
+        self._number = 0
+        self._retries = 0
+        self._traces: list[AttemptTrace] = []
+        self._first_content_s: float | None = None
+
+    async def open_next(self) -> tuple[Attempt, Dispatch]:
+        """Reserve for the next target that can be opened. Raises GatehouseError when there is none."""
+        while True:
+            target = self._next_target()
+            attempt = Attempt(
+                reservation=self._reservation(target),
+                target=target,
+                request=self._request,
+                ledger=self._resources.ledger,
+                observer=self._resources.observer,
+                fallback=bool(self._traces),
+            )
+            try:
+                key = await attempt.open(self._resources.keys, self._context.token)
+            except GatehouseError as error:
+                if error.kind not in _TARGET_UNUSABLE:
+                    raise
+                self._plan = self._plan.without(target, Cause.of(error.reason), error.message)
+                if not self._targets and not self._traces:
+                    self._plan.require_target()
+                if not self._targets:
+                    raise
+                continue
+            dispatch = Dispatch(
+                target=target,
+                request=self._request,
+                output_limit=self._limit_to_send(target),
+                key=key,
+                reference=attempt.reference,
+            )
+            return attempt, dispatch
+
+    async def after_failure(self, attempt: Attempt, error: ProviderError) -> None:
+        """Record a failure before any content, and return when another attempt is to follow. Raises GatehouseError."""
+        resources = self._resources
+        self._traces.append(attempt.failed(error))
+        resources.health.failed(attempt.target.health_key, error, time.monotonic())
+        step = next_step(
+            error,
+            resources.policy,
+            attempts=len(self._traces),
+            retries=self._retries,
+            targets_left=len(self._targets),
+            remaining_s=self._context.deadline - time.monotonic(),
+            jitter=resources.jitter,
+        )
+        match step:
+            case NextTarget():
+                self._retries = 0
+            case RetryAfter(delay_s):
+                self._retries += 1
+                self._retry = attempt.target
+                await asyncio.sleep(delay_s)
+            case GiveUp():
+                target = attempt.target
+                raise to_gatehouse_error(error, provider=target.provider.name, model=target.model.id)
+
+    def first_content(self, attempt: Attempt) -> None:
+        """The first content arrived now."""
+        attempt.first_content()
+        self._first_content_s = time.monotonic() - self._context.arrived
+
+    def complete(
+        self, attempt: Attempt, finish_reason: FinishReason, raw_finish_reason: str, usage: TokenCounts | None
+    ) -> Outcome:
+        """The attempt served."""
+        target = attempt.target
+        self._resources.health.succeeded(target.health_key)
+        _, cost = attempt.succeeded(usage, raw_finish_reason)
+        self._traces.append(attempt.trace())
+        return Outcome(
+            operation_id=self.operation_id,
+            finish_reason=finish_reason,
+            raw_finish_reason=raw_finish_reason,
+            usage=usage,
+            cost=cost if usage is not None else None,
+            served_by=target,
+            attempts=tuple(self._traces),
+            warnings=self._warnings(target, usage),
+            total_s=time.monotonic() - self._context.arrived,
+            provider_s=self.provider_s,
+            first_content_s=self._first_content_s,
+        )
+
+    def interrupted(self, attempt: Attempt, error: ProviderError) -> StreamInterrupted:
+        """The stream broke after content; the error for the caller."""
+        self._resources.health.failed(attempt.target.health_key, error, time.monotonic())
+        return StreamInterrupted(
+            operation_id=self.operation_id, target=attempt.target, usage=attempt.interrupted(error), estimated=True
+        )
+
+    def cancelled(self, attempt: Attempt) -> None:
+        """The caller went away, or its deadline passed."""
+        attempt.cancelled(deadline_passed=time.monotonic() >= self._context.deadline)
+
+    def _next_target(self) -> Target:
+        if self._retry is not None:
+            target, self._retry = self._retry, None
+            return target
+        return self._targets.pop()
+
+    def _reservation(self, target: Target) -> Reservation:
+        self._number += 1
+        request, context, provider = self._request, self._context, target.provider
+        remaining_s = max(0.0, context.deadline - time.monotonic())
+        return Reservation(
+            tenant=context.tenant,
+            operation_id=self.operation_id,
+            attempt=self._number,
+            user=context.user,
+            plan=context.plan,
+            provider=provider.name,
+            provider_type=provider.type,
+            model=target.model.id,
+            provider_model_id=target.model.provider_model_id,
+            key=provider.key,
+            task=request.task,
+            request_id=request.request_id,
+            labels=request.labels,
+            input_tokens_estimate=most_input_tokens(request),
+            output_tokens_limit=output_limit(request, target.model),
+            price=target.model.price,
+            lapse_after_s=min(remaining_s + _LAPSE_MARGIN_S, _LONGEST_LAPSE_S),
+        )
+
+    def _limit_to_send(self, target: Target) -> int | None:
+        # A model with a known limit of its own needs none; for any other the reservation must hold.
+        if self._request.max_output_tokens is not None:
+            return self._request.max_output_tokens
+        return None if target.model.max_output_tokens else DEFAULT_OUTPUT_LIMIT
+
+    def _warnings(self, target: Target, usage: TokenCounts | None) -> tuple[str, ...]:
+        if usage is None:
+            return ("the provider did not say how many tokens it used; the ledger holds an estimate",)
+        assumed = not target.model.max_output_tokens and self._request.max_output_tokens is None
+        if assumed and usage.output_tokens + usage.reasoning_tokens >= DEFAULT_OUTPUT_LIMIT:
+            return (f"the answer was limited to {DEFAULT_OUTPUT_LIMIT} tokens, for the model's limit is not known",)
+        return ()

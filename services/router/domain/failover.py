@@ -1,0 +1,102 @@
+"""What to do when an attempt fails before any content reached the caller. Every retry of the router is decided here.
+
+The next target is tried at once where one is left, for another provider is the better bet. The last one is tried again
+after a pause, as long as the failure is one that passes and the deadline allows.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from services.router.domain.errors import ProviderError, Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailoverPolicy:
+    """Bounds. `max_attempts` over all targets; the last target gets at most `max_retries` of them on top of its first.
+
+    Pauses double from `backoff_s` up to `longest_backoff_s`, each drawn between 0 and that (full jitter).
+    """
+
+    max_attempts: int = 6
+    max_retries: int = 1
+    backoff_s: float = 0.2
+    longest_backoff_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Treatment:
+    next_target: bool
+    same_target: bool
+
+
+# By selection.md: a failure of the request fails everywhere; one of the key or the model only there; one of the
+# provider may pass.
+_TREATMENTS: Mapping[Reason, _Treatment] = MappingProxyType(
+    {
+        Reason.PROVIDER_INVALID_REQUEST: _Treatment(next_target=False, same_target=False),
+        Reason.CONTENT_REFUSED: _Treatment(next_target=False, same_target=False),
+        Reason.CONTEXT_TOO_LONG: _Treatment(next_target=True, same_target=False),
+        Reason.PROVIDER_KEY_REJECTED: _Treatment(next_target=True, same_target=False),
+        Reason.PROVIDER_PERMISSION_DENIED: _Treatment(next_target=True, same_target=False),
+        Reason.PROVIDER_BILLING: _Treatment(next_target=True, same_target=False),
+        Reason.PROVIDER_MODEL_NOT_FOUND: _Treatment(next_target=True, same_target=False),
+        Reason.PROVIDER_RATE_LIMITED: _Treatment(next_target=True, same_target=True),
+        Reason.PROVIDER_TIMEOUT: _Treatment(next_target=True, same_target=True),
+        Reason.PROVIDER_OVERLOADED: _Treatment(next_target=True, same_target=True),
+        Reason.PROVIDER_ERROR: _Treatment(next_target=True, same_target=True),
+        Reason.PROVIDER_UNREACHABLE: _Treatment(next_target=True, same_target=True),
+        Reason.PROVIDER_BAD_RESPONSE: _Treatment(next_target=True, same_target=False),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NextTarget:
+    """Go on with the next target at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAfter:
+    """Try the same target again after `delay_s` seconds."""
+
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Tell the caller."""
+
+
+Step = NextTarget | RetryAfter | GiveUp
+
+
+def next_step(
+    error: ProviderError,
+    policy: FailoverPolicy,
+    *,
+    attempts: int,
+    retries: int,
+    targets_left: int,
+    remaining_s: float,
+    jitter: random.Random,
+) -> Step:
+    """What follows the `attempts`-th attempt, after `retries` repetitions on its target, with `remaining_s` left."""
+    treatment = _TREATMENTS[error.reason]
+    if attempts >= policy.max_attempts or remaining_s <= 0:
+        return GiveUp()
+    if targets_left and treatment.next_target:
+        return NextTarget()
+    if not treatment.same_target or retries >= policy.max_retries or targets_left:
+        return GiveUp()
+    if error.retry_after_s is not None:
+        delay_s = error.retry_after_s
+    elif error.reason is Reason.PROVIDER_RATE_LIMITED:
+        # Without a hint there is nothing to wait for.
+        return GiveUp()
+    else:
+        delay_s = jitter.uniform(0, min(policy.backoff_s * 2**retries, policy.longest_backoff_s))
+    return RetryAfter(delay_s) if delay_s < remaining_s else GiveUp()

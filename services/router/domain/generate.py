@@ -1,0 +1,141 @@
+"""The use cases: generate, stream and explain. One attempt after the other until one serves or none is left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from libs.core.errors import Unavailable
+from libs.core.resource_names import Owner
+from services.router.domain.call import Call, CallContext, CallResources, Outcome
+from services.router.domain.errors import ProviderError, Reason
+from services.router.domain.generation import Answer, ContentEvent, Finished, Generation, TextDelta
+from services.router.domain.ports import ConfigSource, ProviderSession
+from services.router.domain.routing.plan import ProviderTypes, RoutePlan, Target, plan_route
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A provider has begun to answer."""
+
+    operation_id: str
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The answer is complete."""
+
+    outcome: Outcome
+
+
+StreamEvent = Started | ContentEvent | Completed
+
+
+class Generator:
+    """Runs calls. One instance serves all calls of a router, from one event loop."""
+
+    def __init__(
+        self, *, config: ConfigSource, providers: ProviderSession, types: ProviderTypes, resources: CallResources
+    ) -> None:
+        self._config = config
+        self._providers = providers
+        self._types = types
+        self._resources = resources
+
+    async def generate(self, request: Generation, context: CallContext) -> tuple[Answer, Outcome]:
+        """Call a model and wait for its whole answer. Raises GatehouseError."""
+        call = await self._begin(request, context, streaming=False)
+        while True:
+            attempt, dispatch = await call.open_next()
+            sent = time.monotonic()
+            try:
+                answer = await self._providers.generate(dispatch)
+            except ProviderError as error:
+                call.provider_s += time.monotonic() - sent
+                await call.after_failure(attempt, error)
+                continue
+            except BaseException:
+                call.cancelled(attempt)
+                raise
+            call.provider_s += time.monotonic() - sent
+            if answer.usage is None:
+                attempt.meter.count(TextDelta(answer.text))
+                for tool_call in answer.tool_calls:
+                    attempt.meter.count(TextDelta(tool_call.arguments_json))
+            return answer, call.complete(attempt, answer.finish_reason, answer.raw_finish_reason, answer.usage)
+
+    async def stream(self, request: Generation, context: CallContext) -> AsyncGenerator[StreamEvent, None]:
+        """Call a model and pass its answer on as it comes. Raises GatehouseError.
+
+        Close the iterator (`aclosing`) in the task that reads it: that is what cancels the provider's work.
+        """
+        call = await self._begin(request, context, streaming=True)
+        while True:
+            attempt, dispatch = await call.open_next()
+            meter = attempt.meter
+            finished: Finished | None = None
+            waiting = time.monotonic()
+            try:
+                source = await self._providers.stream(dispatch)
+                try:
+                    while events := await source.read():
+                        call.provider_s += time.monotonic() - waiting
+                        for event in events:
+                            if isinstance(event, Finished):
+                                finished = event
+                                continue
+                            if not meter.deltas:
+                                call.first_content(attempt)
+                                yield Started(call.operation_id, attempt.target)
+                            meter.count(event)
+                            yield event
+                        # The caller's own slowness is not the provider's time.
+                        waiting = time.monotonic()
+                finally:
+                    source.close()
+            except ProviderError as error:
+                call.provider_s += time.monotonic() - waiting
+                if meter.deltas:
+                    raise call.interrupted(attempt, error) from None
+                await call.after_failure(attempt, error)
+                continue
+            except BaseException:
+                call.cancelled(attempt)
+                raise
+            if finished is None:
+                raise AssertionError("a provider stream ended without Finished and without an error")
+            outcome = call.complete(attempt, finished.finish_reason, finished.raw_finish_reason, finished.usage)
+            if not meter.deltas:
+                yield Started(call.operation_id, attempt.target)
+            yield Completed(outcome)
+            return
+
+    async def explain(self, request: Generation, context: CallContext) -> RoutePlan:
+        """The plan of a call, without calling. Raises as planning does, but not when no target is left."""
+        return await self._plan(request, context, streaming=True)
+
+    async def _begin(self, request: Generation, context: CallContext, *, streaming: bool) -> Call:
+        if not self._resources.ledger.accepting:
+            raise Unavailable(
+                Reason.SPOOL_FULL, "usage cannot be recorded durably just now; try again later", retry_delay_s=5.0
+            )
+        plan = await self._plan(request, context, streaming=streaming)
+        plan.require_target()
+        return Call(self._resources, request, context, plan)
+
+    async def _plan(self, request: Generation, context: CallContext, *, streaming: bool) -> RoutePlan:
+        if context.revision is not None:
+            configuration = await self._config.reached(context.tenant, context.revision)
+        else:
+            configuration = self._config.held(context.tenant) or await self._config.arrived(context.tenant)
+        return plan_route(
+            request,
+            Owner(context.tenant, context.user),
+            configuration,
+            health=self._resources.health,
+            types=self._types,
+            streaming=streaming,
+            now=time.monotonic(),
+        )

@@ -1,0 +1,70 @@
+"""What a dialect is: pure functions between a call and a provider's wire format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.router.domain.errors import ProviderError
+from services.router.domain.generation import Answer, Generation, ProviderEvent
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedRequest:
+    """A request in a provider's own words; `path` is appended to the provider's base URL."""
+
+    path: str
+    body: bytes
+
+
+class StreamDecoder(Protocol):
+    """Turns the events of one streamed answer into ours; made anew for each stream."""
+
+    def feed(self, data: bytes) -> list[ProviderEvent]:
+        """What one server-sent event means; empty when it means nothing.
+
+        The answer's end comes as Finished, once, when the provider has said all it has to say. Raises ProviderError
+        for an event that is an error or malformed.
+        """
+        ...
+
+    def end(self) -> list[ProviderEvent]:
+        """The bytes have ended. Raises ProviderError when the answer has not."""
+        ...
+
+
+class Dialect(Protocol):
+    """One provider's wire format. Stateless; nothing here does I/O."""
+
+    @property
+    def id(self) -> str:
+        """The provider type it serves (`Provider.type`)."""
+        ...
+
+    @property
+    def requires_key(self) -> bool:
+        """Whether a provider of this type cannot be called without a key."""
+        ...
+
+    def key_header(self, key: str) -> tuple[str, str]:
+        """The header that carries the key."""
+        ...
+
+    def encode(
+        self, request: Generation, *, provider_model_id: str, output_limit: int | None, stream: bool
+    ) -> EncodedRequest:
+        """The request in this dialect."""
+        ...
+
+    def decode(self, body: bytes) -> Answer:
+        """A complete answer. Raises ProviderError when it is none."""
+        ...
+
+    def stream_decoder(self) -> StreamDecoder:
+        """A decoder for one streamed answer."""
+        ...
+
+    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
+        """What a failed response means. Never raises; `body` may be anything."""
+        ...

@@ -1,0 +1,21 @@
+"""The dialects this router speaks, by provider type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from services.router.domain.routing.plan import ProviderTypes
+from services.router.providers.base import Dialect
+from services.router.providers.openai import OPENAI
+from services.router.providers.openai_compatible import OPENAI_COMPATIBLE
+
+DIALECTS: Mapping[str, Dialect] = MappingProxyType({dialect.id: dialect for dialect in (OPENAI, OPENAI_COMPATIBLE)})
+
+
+def provider_types(dialects: Mapping[str, Dialect]) -> ProviderTypes:
+    """What planning needs to know of the dialects."""
+    return ProviderTypes(
+        known=frozenset(dialects),
+        keyless=frozenset(each.id for each in dialects.values() if not each.requires_key),
+    )

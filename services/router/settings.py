@@ -1,0 +1,55 @@
+"""The router's settings: environment variables with the prefix ROUTER_."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from libs.rpc.settings import ServerSettings
+
+
+class Settings(ServerSettings):
+    """What a router is told."""
+
+    model_config = SettingsConfigDict(env_prefix="ROUTER_", frozen=True, extra="ignore")
+
+    public_address: str = "127.0.0.1:7100"
+    internal_address: str = "127.0.0.1:7200"
+
+    key_vault_target: str
+    """`host:port` of key_vault's internal port."""
+    provider_config_target: str
+    """`host:port` of provider_config's internal port."""
+    usage_accounting_target: str
+    """`host:port` of usage_accounting's internal port."""
+    spool_dir: Path
+    """Where usage waits for the ledger: on a disk that outlives the process, one directory for each router."""
+    spool_max_bytes: int = Field(default=1024**3, ge=1024**2)
+    """Above this no new calls are taken on."""
+
+    key_vault_timeout_s: float = Field(default=5.0, gt=0)
+    """How long a batch of keys may take."""
+    usage_accounting_timeout_s: float = Field(default=10.0, gt=0)
+    """How long a batch of reservations or settlements may take."""
+    configuration_patience_s: float = Field(default=5.0, gt=0)
+    """How long a call waits for its tenant's configuration, or for a revision it asked for."""
+
+    longest_call_s: float = Field(default=900.0, gt=0, le=86_400)
+    """Calls without a deadline, or with a longer one, are cut off after this time."""
+    connect_timeout_s: float = Field(default=5.0, gt=0)
+    """To a provider: connection and TLS."""
+    first_event_timeout_s: float = Field(default=120.0, gt=0)
+    """To a provider: from the request to the first byte of a stream, or to the end of a whole answer."""
+    idle_timeout_s: float = Field(default=60.0, gt=0)
+    """To a provider: between two pieces of a stream."""
+
+    max_attempts: int = Field(default=6, ge=1, le=100)
+    """Attempts of one call over all targets."""
+    max_retries: int = Field(default=1, ge=0, le=10)
+    """How often the last target is tried again after a failure that may pass."""
+    breaker_threshold: int = Field(default=5, ge=1)
+    """Faults in a row after which a target cools down."""
+    breaker_cooldown_s: float = Field(default=5.0, ge=0)
+    """How long it cools down, unless the provider says."""

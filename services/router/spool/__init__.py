@@ -1,0 +1,1 @@
+"""Usage that the ledger has not acknowledged yet, kept on disk."""

@@ -1,0 +1,77 @@
+"""Spans and metrics of attempts, by OpenTelemetry's GenAI conventions; never a prompt, an answer or a key."""
+
+from __future__ import annotations
+
+from opentelemetry.trace import SpanKind, Status, StatusCode
+
+from libs.core.money import NanoUsd
+from libs.telemetry import names
+from libs.telemetry.logs import get_logger
+from libs.telemetry.telemetry import Telemetry
+from services.router.domain.accounting import AttemptOutcome, Reservation, Settlement
+
+_log = get_logger(__name__)
+_NANO = 1_000_000_000
+
+
+class TelemetryObserver:
+    """A `ports.AttemptObserver`."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+
+    def finished(self, reservation: Reservation, settlement: Settlement, cost: NanoUsd | None) -> None:
+        """An attempt ended."""
+        if settlement.outcome in (AttemptOutcome.FAILED, AttemptOutcome.INTERRUPTED):
+            _log.warning(
+                names.EVENT_ATTEMPT_FAILED,
+                tenant=reservation.tenant,
+                provider=reservation.provider,
+                model=reservation.model,
+                attempt=reservation.attempt,
+                operation_id=reservation.operation_id,
+                reason=settlement.error_reason,
+            )
+        if self._telemetry.enabled:
+            self._record(reservation, settlement, cost)
+
+    def _record(self, reservation: Reservation, settlement: Settlement, cost: NanoUsd | None) -> None:
+        tokens = settlement.tokens
+        input_tokens = tokens.input_tokens + tokens.cache_read_tokens + tokens.cache_write_tokens
+        output_tokens = tokens.output_tokens + tokens.reasoning_tokens
+        common: dict[str, str | int] = {
+            names.ATTR_OPERATION_NAME: names.OPERATION_CHAT,
+            names.ATTR_PROVIDER_NAME: reservation.provider_type,
+            names.ATTR_REQUEST_MODEL: reservation.provider_model_id,
+        }
+        if settlement.error_reason:
+            common[names.ATTR_ERROR_TYPE] = settlement.error_reason
+        started = int(settlement.start_time.timestamp() * _NANO)
+        span = self._telemetry.tracer.start_span(
+            f"{names.SPAN_CHAT} {reservation.provider_model_id}",
+            kind=SpanKind.CLIENT,
+            start_time=started,
+            attributes={
+                **common,
+                names.ATTR_TENANT: reservation.tenant,
+                names.ATTR_OPERATION_ID: reservation.operation_id,
+                names.ATTR_ATTEMPT: reservation.attempt,
+                names.ATTR_PROVIDER: reservation.provider,
+                names.ATTR_INPUT_TOKENS: input_tokens,
+                names.ATTR_OUTPUT_TOKENS: output_tokens,
+                names.ATTR_FINISH_REASONS: (settlement.finish_reason,),
+                **({names.ATTR_COST_NANO_USD: cost} if cost is not None else {}),
+            },
+        )
+        if settlement.error_reason:
+            span.set_status(Status(StatusCode.ERROR))
+        span.end(end_time=started + int(settlement.duration_s * _NANO))
+        instruments = self._telemetry.instruments
+        instruments.operation_duration.record(settlement.duration_s, common)
+        if settlement.first_content_s is not None:
+            instruments.time_to_first_chunk.record(settlement.first_content_s, common)
+        instruments.token_usage.record(input_tokens, {**common, names.ATTR_TOKEN_TYPE: names.TOKEN_TYPE_INPUT})
+        instruments.token_usage.record(output_tokens, {**common, names.ATTR_TOKEN_TYPE: names.TOKEN_TYPE_OUTPUT})
+        instruments.attempts.add(1, {**common, "outcome": settlement.outcome.value})
+        if cost is not None:
+            instruments.cost.add(cost, common)

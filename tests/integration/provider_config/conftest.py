@@ -1,0 +1,136 @@
+"""Migrated databases, and the whole service on two ports with certificates and tokens."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import jwt
+import pytest
+from google.rpc import status_pb2
+
+from deploy.local.certificates import ensure_certificates
+from deploy.local.issuer import ensure_issuer
+from deploy.local.layout import StateLayout
+from libs.core.clock import SystemClock
+from libs.core.errors import GatehouseError, Internal
+from libs.rpc.channels import open_channel
+from libs.rpc.service import Service
+from libs.rpc.status import DETAILS_KEY, from_item_status
+from libs.storage.migrations import upgrade
+from libs.telemetry.telemetry import silent
+from services.provider_config import app
+from services.provider_config.settings import Settings
+
+
+@pytest.fixture
+def config_url(database_url: str) -> str:
+    """A migrated database; SQLite and PostgreSQL."""
+    upgrade(database_url, app.MIGRATIONS)
+    return database_url
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replica:
+    """One running process of the service, as far as a client can tell."""
+
+    settings: Settings
+    public: grpc.aio.Channel
+    internal: grpc.aio.Channel
+
+
+class Stack:
+    """Starts replicas of the service on one database."""
+
+    def __init__(self, directory: Path, url: str, stack: AsyncExitStack) -> None:
+        self._layout = StateLayout.at(directory)
+        self._layout.make()
+        ensure_certificates(self._layout, ("provider-config", "router"), SystemClock())
+        self._issuer = ensure_issuer(self._layout)
+        self._url = url
+        self._stack = stack
+
+    async def start(self, **changes: Any) -> Replica:
+        values: dict[str, Any] = {
+            "public_address": f"127.0.0.1:{_free_port()}",
+            "internal_address": f"127.0.0.1:{_free_port()}",
+            **self._files("provider-config"),
+            "jwt_issuer": self._issuer.issuer,
+            "jwt_audience": self._issuer.audience,
+            "jwt_jwks": str(self._layout.jwks),
+            "database_url": self._url,
+            "shutdown_grace_s": 0.5,
+        }
+        settings = Settings(**(values | changes))
+        service = Service(app.NAME, settings, domain=app.DOMAIN, telemetry=silent(), longest_s=app.LONGEST_S)
+        await self._stack.enter_async_context(service)
+        await app.compose(settings, service)
+        await service.start()
+        self._stack.push_async_callback(service.stop)
+        router = settings.model_copy(update=self._files("router"))
+        authorities = grpc.ssl_channel_credentials(settings.tls_ca_file.read_bytes())
+        return Replica(
+            settings=settings,
+            public=await self._stack.enter_async_context(grpc.aio.secure_channel(settings.public_address, authorities)),
+            internal=await self._stack.enter_async_context(open_channel(settings.internal_address, router)),
+        )
+
+    def token(self, tenant: str | None, user: str, *roles: str) -> tuple[tuple[str, str], ...]:
+        """The metadata of a call by this user."""
+        now = int(time.time())
+        claims = {
+            "iss": self._issuer.issuer,
+            "aud": self._issuer.audience,
+            "sub": user,
+            "roles": list(roles),
+            "plan": "free",
+            "iat": now,
+            "exp": now + 300,
+            "jti": f"{user}-{now}",
+        }
+        if tenant is not None:
+            claims["tenant"] = tenant
+        key = self._issuer.key_file.read_bytes()
+        encoded = jwt.encode(claims, key, algorithm="EdDSA", headers={"kid": self._issuer.kid})
+        return (("authorization", f"Bearer {encoded}"),)
+
+    def _files(self, service: str) -> dict[str, Path]:
+        return {
+            "tls_cert_file": self._layout.certificate(service),
+            "tls_key_file": self._layout.certificate_key(service),
+            "tls_ca_file": self._layout.ca_certificate,
+        }
+
+
+def error_of(error: grpc.aio.AioRpcError) -> GatehouseError:
+    """What the service said, as its caller reads it."""
+    for key, value in error.trailing_metadata() or ():
+        if key == DETAILS_KEY:
+            return from_item_status(status_pb2.Status.FromString(value))
+    return Internal("NO_DETAILS", str(error.code()))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+async def stack_on(tmp_path: Path) -> AsyncIterator[Callable[[str], Stack]]:
+    """Makes a stack on the database at a URL."""
+    async with AsyncExitStack() as exits:
+        yield lambda url: Stack(tmp_path / "state", url, exits)
+
+
+@pytest.fixture
+def stack(stack_on: Callable[[str], Stack], sqlite_url: str) -> Stack:
+    """A stack on SQLite."""
+    return stack_on(sqlite_url)

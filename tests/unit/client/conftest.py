@@ -1,0 +1,40 @@
+"""A fake Gatehouse, a client for it, and the command line pointed at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from gatehouse import Client
+from gatehouse.cli import app
+from tests.unit.client.fake_gatehouse import FakeGatehouse, start
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGatehouse]:
+    for variable in ("GATEHOUSE_TOKEN", "GATEHOUSE_PROFILE", "FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("NO_COLOR", "1")
+    fake, server = start(tmp_path)
+    yield fake
+    server.stop(None).wait()
+
+
+@pytest.fixture
+def client(fake: FakeGatehouse) -> Iterator[Client]:
+    with Client(endpoints=fake.target, ca=fake.ca, token="t0ken") as made:
+        yield made
+
+
+@pytest.fixture
+def run(fake: FakeGatehouse) -> Callable[..., Any]:
+    """`run("keys", "list", input="…")` -> click's Result."""
+
+    def invoke(*arguments: str, input: str | None = None) -> Any:  # noqa: A002 - as CliRunner calls it
+        return CliRunner().invoke(app, ["--profile", str(fake.profile), *arguments], input=input)
+
+    return invoke

@@ -1,0 +1,176 @@
+"""What may be done with providers."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+
+from libs.core.errors import Aborted, AlreadyExists, InvalidArgument, NotFound
+from libs.core.resource_names import KeyName, ModelName, Owner
+from services.provider_config.domain import changes
+from services.provider_config.domain.create_model import create_model
+from services.provider_config.domain.create_provider import create_provider
+from services.provider_config.domain.delete_provider import delete_provider
+from services.provider_config.domain.look_up import get_provider, list_models, list_providers
+from services.provider_config.domain.provider import Provider, ProviderSettings
+from services.provider_config.domain.update_provider import UpdateProvider, update_provider
+from tests.unit.provider_config.builders import ACME, creation, model_creation, provider_name
+from tests.unit.provider_config.memory_store import NOW, MemoryStore
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+async def _create(store: MemoryStore, name: str = "openai", **settings: Any) -> Provider:
+    return (await store.write(partial(create_provider, command=creation(name, **settings)))).resource
+
+
+async def _get(store: MemoryStore, name: str = "openai", owner: Owner = ACME) -> Provider:
+    return await store.read(partial(get_provider, name=provider_name(name, owner)))
+
+
+async def _update(store: MemoryStore, name: str = "openai", etag: str = "", type_: str = "", **values: Any) -> Any:
+    command = UpdateProvider(
+        name=provider_name(name),
+        fields=frozenset(values),
+        settings=ProviderSettings(**values),
+        type=type_,
+        etag=etag,
+        now=NOW,
+    )
+    return await store.write(partial(update_provider, command=command))
+
+
+async def test_each_change_has_the_next_revision(store: MemoryStore) -> None:
+    first = await store.write(partial(create_provider, command=creation("a")))
+    second = await store.write(partial(create_provider, command=creation("b", owner=Owner())))
+    third = await _update(store, "a", active=False)
+    fourth = await store.write(partial(delete_provider, name=provider_name("a"), etag=""))
+    assert [first.revision, second.revision, third.revision, fourth] == [1, 2, 3, 4]
+
+
+async def test_a_taken_id_is_refused_for_its_owner_only(store: MemoryStore) -> None:
+    await _create(store)
+    with pytest.raises(AlreadyExists) as caught:
+        await _create(store)
+    assert caught.value.reason == "PROVIDER_EXISTS"
+    await _create(store, owner=Owner("acme", "ann"))
+
+
+async def test_validating_checks_everything_and_changes_nothing(store: MemoryStore) -> None:
+    validated = await store.write(partial(create_provider, command=creation(validate_only=True)))
+    assert validated.revision == 0
+    with pytest.raises(NotFound):
+        await _get(store)
+    await _create(store)
+    with pytest.raises(AlreadyExists):
+        await store.write(partial(create_provider, command=creation(validate_only=True)))
+
+
+async def test_validating_a_default_leaves_the_present_default(store: MemoryStore) -> None:
+    await _create(store, "a", is_default=True)
+    await store.write(partial(create_provider, command=creation("b", validate_only=True, is_default=True)))
+    assert (await _get(store, "a")).settings.is_default
+
+
+async def test_a_new_default_takes_it_from_the_other_of_the_same_owner(store: MemoryStore) -> None:
+    first = await _create(store, "a", is_default=True)
+    elsewhere = await _create(store, "x", owner=Owner("acme", "ann"), is_default=True)
+    await _create(store, "b", is_default=True)
+    after = await _get(store, "a")
+    assert not after.settings.is_default
+    assert after.etag != first.etag
+    assert await _get(store, "x", elsewhere.name.owner) == elsewhere
+    await _update(store, "a", is_default=True)
+    defaults = [each.name.provider for each in await store.read(partial(list_providers, owner=ACME, after=None, size=9))
+                if each.settings.is_default]  # fmt: skip
+    assert defaults == ["a"]
+
+
+async def test_only_named_fields_change(store: MemoryStore) -> None:
+    await _create(store, display_name="Before", description="Kept")
+    changed = (await _update(store, display_name="After")).resource
+    assert (changed.settings.display_name, changed.settings.description) == ("After", "Kept")
+    assert changed == await _get(store)
+
+
+async def test_a_stale_etag_changes_nothing(store: MemoryStore) -> None:
+    before = await _create(store)
+    await _update(store, etag=before.etag, display_name="first")
+    for change in (
+        partial(_update, store, etag=before.etag, display_name="second"),
+        partial(store.write, partial(delete_provider, name=before.name, etag=before.etag)),
+    ):
+        with pytest.raises(Aborted) as caught:
+            await change()
+        assert caught.value.reason == "ETAG_MISMATCH"
+    assert (await _get(store)).settings.display_name == "first"
+
+
+async def test_an_update_that_changes_nothing_keeps_etag_and_revision(store: MemoryStore) -> None:
+    before = await _create(store, display_name="Same")
+    after = await _update(store, display_name="Same")
+    assert (after.resource, after.revision) == (before, 1)
+
+
+async def test_the_type_cannot_change(store: MemoryStore) -> None:
+    await _create(store)
+    await _update(store, type_="openai", display_name="fine")
+    with pytest.raises(InvalidArgument) as caught:
+        await _update(store, type_="openai_compatible", display_name="no")
+    assert caught.value.metadata == {"field": "provider.type"}
+
+
+async def test_the_key_cannot_be_taken_from_a_type_that_needs_one(store: MemoryStore) -> None:
+    await _create(store)
+    with pytest.raises(InvalidArgument) as caught:
+        await _update(store, key=None)
+    assert caught.value.metadata == {"field": "provider.key"}
+    await _update(store, key=KeyName(ACME, "other"))
+
+
+async def test_an_emptied_address_becomes_the_default_of_the_type(store: MemoryStore) -> None:
+    await _create(store, base_url="https://eu.api.openai.com/v1")
+    assert (await _update(store, base_url="")).resource.settings.base_url == "https://api.openai.com/v1"
+
+
+async def test_models_go_with_their_provider(store: MemoryStore) -> None:
+    for name in ("a", "b"):
+        await _create(store, name)
+        await store.write(partial(create_model, command=model_creation(provider=provider_name(name))))
+    await store.write(partial(delete_provider, name=provider_name("a"), etag=""))
+    with pytest.raises(NotFound) as caught:
+        await store.read(partial(list_models, name=provider_name("a"), after=None, size=9))
+    assert caught.value.reason == "PROVIDER_NOT_FOUND"
+    await _create(store, "a")
+    assert await store.read(partial(list_models, name=provider_name("a"), after=None, size=9)) == []
+    left = await store.read(partial(list_models, name=provider_name("b"), after=None, size=9))
+    assert [each.name for each in left] == [ModelName(provider_name("b"), "gpt-4o")]
+
+
+@pytest.mark.parametrize("change", ["update", "delete"])
+async def test_what_does_not_exist_cannot_be_changed(store: MemoryStore, change: str) -> None:
+    deletion = partial(delete_provider, name=provider_name("openai"), etag="")
+    with pytest.raises(NotFound) as caught:
+        await (_update(store, active=False) if change == "update" else store.write(deletion))
+    assert caught.value.reason == "PROVIDER_NOT_FOUND"
+    assert caught.value.metadata == {"name": "tenants/acme/providers/openai"}
+
+
+async def test_a_full_scope_takes_no_more_but_can_shrink(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes, "MAX_SCOPE_BYTES", 1500)
+    await _create(store, "a", description="x" * 500)
+    with pytest.raises(InvalidArgument) as caught:
+        await _create(store, "b", owner=Owner("acme", "ann"), description="x" * 500)
+    assert caught.value.metadata == {"field": "parent"}
+    with pytest.raises(InvalidArgument):
+        await _update(store, "a", description="x" * 1500)
+    large = model_creation(provider=provider_name("a"), display_name="x" * 600)
+    with pytest.raises(InvalidArgument):
+        await store.write(partial(create_model, command=large))
+    await _create(store, "c", owner=Owner("other"), description="x" * 500)
+    await _update(store, "a", description="")

@@ -1,0 +1,156 @@
+"""How the process learns of changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+
+import pytest
+
+from libs.core.clock import SystemClock
+from libs.core.errors import Internal, Unavailable
+from services.provider_config.domain import snapshot_feed
+from services.provider_config.domain.create_provider import create_provider
+from services.provider_config.domain.snapshot import Snapshot
+from services.provider_config.domain.snapshot_feed import SnapshotFeed
+from services.provider_config.domain.snapshot_stream import SnapshotStream
+from tests.unit.provider_config.builders import ACME, creation
+from tests.unit.provider_config.memory_store import MemoryStore
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+async def changed() -> asyncio.Event:
+    return asyncio.Event()
+
+
+@pytest.fixture
+async def feed(store: MemoryStore, changed: asyncio.Event) -> AsyncIterator[SnapshotFeed]:
+    feed = SnapshotFeed(store, changed=changed, clock=SystemClock())
+    feed.start()
+    yield feed
+    await feed.close()
+
+
+async def _snapshot(stream: SnapshotStream) -> Snapshot:
+    async with asyncio.timeout(5):
+        async for news in stream.news():
+            if isinstance(news, Snapshot):
+                return news
+    raise AssertionError("the stream ended")
+
+
+async def _change(store: MemoryStore, name: str) -> None:
+    await store.write(partial(create_provider, command=creation(name)))
+
+
+async def test_without_a_stream_the_database_is_left_alone(feed: SnapshotFeed, store: MemoryStore) -> None:
+    await asyncio.sleep(0.6)
+    assert store.reads == 0
+    with feed.open() as stream:
+        stream.watch([ACME])
+        await _snapshot(stream)
+    await asyncio.sleep(0.3)
+    reads = store.reads
+    await asyncio.sleep(0.6)
+    assert store.reads == reads
+
+
+async def test_all_streams_share_one_poll(feed: SnapshotFeed, store: MemoryStore) -> None:
+    with feed.open(), feed.open(), feed.open():
+        await asyncio.sleep(0.6)
+        assert 1 <= store.reads <= 4
+
+
+async def test_a_change_by_another_process_is_found(feed: SnapshotFeed, store: MemoryStore) -> None:
+    with feed.open() as one, feed.open() as two:
+        for stream in (one, two):
+            stream.watch([ACME])
+            assert (await _snapshot(stream)).revision == 0
+        await _change(store, "a")
+        for stream in (one, two):
+            assert (await _snapshot(stream)).revision == 1
+
+
+async def test_a_change_by_this_process_is_not_waited_for(
+    feed: SnapshotFeed, store: MemoryStore, changed: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot_feed, "_POLL_INTERVAL_S", 60)
+    with feed.open() as stream:
+        stream.watch([ACME])
+        await _snapshot(stream)
+        await asyncio.sleep(0.05)
+        await _change(store, "a")
+        changed.set()
+        assert (await _snapshot(stream)).revision == 1
+
+
+async def test_a_change_between_the_first_read_and_the_first_poll_is_sent(
+    feed: SnapshotFeed, store: MemoryStore
+) -> None:
+    with feed.open() as stream:
+        stream.watch([ACME])
+        # No poll has run yet: the feed's own task has not had its turn.
+        assert (await _snapshot(stream)).revision == 0
+        await _change(store, "a")
+        assert (await _snapshot(stream)).revision == 1
+
+
+async def test_a_lost_database_ends_every_stream_and_a_new_one_works_afterwards(
+    feed: SnapshotFeed, store: MemoryStore
+) -> None:
+    with feed.open() as one, feed.open() as two:
+        one.watch([ACME])
+        await _snapshot(one)
+        store.failure = Unavailable("DATABASE_UNAVAILABLE", "down")
+        for stream in (one, two):
+            with pytest.raises(Unavailable):
+                await _snapshot(stream)
+    store.failure = None
+    with feed.open() as stream:
+        stream.watch([ACME])
+        await _snapshot(stream)
+        await _change(store, "a")
+        assert (await _snapshot(stream)).revision == 1
+
+
+async def test_a_silent_database_ends_the_streams(
+    feed: SnapshotFeed, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(work: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(snapshot_feed, "_POLL_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(store, "read", hang)
+    with feed.open() as stream, pytest.raises(Unavailable) as caught:
+        await _snapshot(stream)
+    assert caught.value.reason == "DATABASE_UNAVAILABLE"
+
+
+async def test_a_defect_ends_the_streams_and_tells_nothing(
+    feed: SnapshotFeed, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def crash(work: object) -> None:
+        raise ValueError("secret")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "read", crash)
+        with feed.open() as stream, pytest.raises(Internal) as caught:
+            await _snapshot(stream)
+    assert "secret" not in str(caught.value)
+    with feed.open() as stream:
+        stream.watch([ACME])
+        await _snapshot(stream)
+
+
+async def test_closing_ends_open_and_later_streams(feed: SnapshotFeed) -> None:
+    with feed.open() as early:
+        await feed.close()
+        assert [news async for news in early.news()] == []
+    with feed.open() as late:
+        assert [news async for news in late.news()] == []
