@@ -147,6 +147,9 @@ def _service_settings(
                 "VAULT_READER_SECRET_ID_FILE": str(vault.secret_id_file(READER)),
                 "FINGERPRINT_KEY_FILE": str(layout.fingerprint_key),
             }
+        case "provider_config":
+            # The sandbox provider, and whatever model server runs beside it (Ollama, vLLM), live on this machine.
+            defaults |= {"ALLOW_LOOPBACK_ENDPOINTS": "true"}
         case "router":
             del defaults["DATABASE_URL"]  # it has none: what it must not lose is in the spool
             defaults |= {"SPOOL_DIR": str(layout.spool)}

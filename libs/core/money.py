@@ -69,7 +69,7 @@ def round_pico_to_nano(pico_usd: int) -> NanoUsd:
 
 
 def format_usd(cost: NanoUsd | int) -> str:
-    """Dollars for people, without losing a nano: `$0.000012450`, at least two decimals."""
+    """Dollars for people, without losing a nano: `$1,234.50`, `$0.00001245`; two to nine decimals."""
     sign = "-" if cost < 0 else ""
     dollars, nanos = divmod(abs(cost), NANO_PER_USD)
     decimals = f"{nanos:09d}".rstrip("0").ljust(2, "0")

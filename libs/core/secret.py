@@ -49,6 +49,10 @@ class Secret:
     def __reduce_ex__(self, protocol: object) -> Never:
         raise TypeError("a Secret cannot be pickled or copied")
 
+    def __getstate__(self) -> Never:
+        # Python's own would hand the value to libraries that serialise without pickle.
+        raise TypeError("a Secret cannot be pickled or copied")
+
 
 # Showing four of fewer than twelve characters would give too much of a short key away.
 _SHORTEST_MASKED = 12

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping, Sized
 from types import TracebackType
@@ -11,6 +12,8 @@ from urllib.parse import urlsplit
 from libs.core.errors import FieldViolation, InvalidArgument
 from libs.core.resource_names import ID_RULE, is_id
 
+# C0 but tab and line ends, DEL and C1: a terminal takes some of them for commands.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _LABEL_KEY = re.compile(r"[a-z]([a-z0-9_.-]{0,62})")
 MAX_LABELS = 64
 MAX_LABEL_VALUE = 256
@@ -37,14 +40,14 @@ class FieldChecks:
             self.fail(field, description)
 
     def text(self, field: str, value: str, *, most: int, least: int = 0) -> None:
-        """`value` has `least` to `most` characters and no control characters but tab and newline."""
+        """`value` has `least` to `most` characters and no control characters but tab, newline, carriage return."""
         if not value and least:
             self.fail(field, "is required")
         elif len(value) < least:
             self.fail(field, f"must have at least {least} characters")
         elif len(value) > most:
             self.fail(field, f"must have at most {most} characters, has {len(value)}")
-        elif any(ord(character) < 0x20 and character not in "\t\n\r" for character in value):  # noqa: PLR2004 - C0
+        elif _CONTROL.search(value):
             self.fail(field, "must not contain control characters")
 
     def count(self, field: str, values: Sized, *, most: int, least: int = 0) -> None:
@@ -94,19 +97,27 @@ class FieldChecks:
 def origin_of(url: str) -> str | None:
     """`scheme://host:port` of an http(s) URL, lower-cased, the port always there; None when it is not one.
 
-    A URL with user information, a query or a fragment has no origin here: none of them belongs in an endpoint.
+    A URL with user information, a query or a fragment has no origin here: none of them belongs in an endpoint. Nor
+    has one that two parsers could read in two ways: with spaces, control characters or backslashes, with a host
+    outside ASCII (its xn-- spelling has one), an IPv6 zone, or anything beside a host and a port.
     """
+    if _AMBIGUOUS.search(url):
+        return None
     try:
         parts = urlsplit(url)
-        port = parts.port
+        # Before lower-casing: it turns a few letters outside ASCII, such as the Kelvin sign, into ones inside.
+        authority = _AUTHORITY.fullmatch(parts.netloc.lower()) if parts.netloc.isascii() else None
+        if authority is None or parts.scheme not in _DEFAULT_PORTS:
+            return None
+        # The same address has many spellings; one of them is the origin's.
+        host = f"[{ipaddress.IPv6Address(authority['ipv6'])}]" if authority["ipv6"] else authority["name"]
     except ValueError:
         return None
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or "@" in parts.netloc:
-        return None
-    if parts.query or parts.fragment or any(character.isspace() for character in url):
-        return None
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}:{port or _DEFAULT_PORTS[parts.scheme]}"
+    port = int(authority["port"] or _DEFAULT_PORTS[parts.scheme])
+    return f"{parts.scheme}://{host}:{port}" if 0 < port <= _LAST_PORT else None
 
 
+_AMBIGUOUS = re.compile(r"[\x00-\x20\x7f-\xa0\\?#]|\s")
+_AUTHORITY = re.compile(r"(?:\[(?P<ipv6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_-][a-z0-9._-]*))(?::(?P<port>[0-9]{0,5}))?")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_LAST_PORT = 65_535

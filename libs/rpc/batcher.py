@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from typing import Any, Generic, TypeVar
 
 from libs.core.errors import GatehouseError, Internal, Unavailable
+from libs.telemetry import names
+from libs.telemetry.logs import get_logger
 
 Req = TypeVar("Req")
 Res = TypeVar("Res")
+
+_log = get_logger(__name__)
 
 
 class Batcher(Generic[Req, Res]):
     """Sends items in batches of at most `max_batch`, with at most `max_in_flight` batches under way.
 
     `send` gets a list of items and returns one result for each, in order; it brings its own deadline. When it raises a
-    GatehouseError every item of the batch fails with it. A caller that gives up just cancels its future: an item not
-    yet sent is dropped, and for one whose result arrives later `abandoned(item, result)` is called, so that what the
-    result stands for can be undone. More than `max_waiting` waiting items are refused with Unavailable `OVERLOADED`.
-    For use from one event loop.
+    GatehouseError every item of the batch fails with it, when it raises anything else, with Internal; the batches
+    after it go on. A caller that gives up just cancels its future, or the task that awaits it: an item not yet sent is
+    dropped, and for one whose result arrives later, or just arrived, `abandoned(item, result)` is called, so that what
+    the result stands for can be undone. More than `max_waiting` waiting items are refused with Unavailable
+    `OVERLOADED`. For use from one event loop.
     """
 
     def __init__(
@@ -44,7 +49,11 @@ class Batcher(Generic[Req, Res]):
         """A future of the item's result. Raises Unavailable when too many wait already."""
         if len(self._waiting) >= self._max_waiting:
             raise Unavailable("OVERLOADED", "too many calls are waiting; try again shortly", retry_delay_s=1.0)
-        future: asyncio.Future[Res] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Res]
+        if self._abandoned is None:
+            future = asyncio.get_running_loop().create_future()
+        else:
+            future = _Handover(lambda result: self._give_up(item, result))
         self._waiting.append((item, future))
         if len(self._senders) < self._max_in_flight:
             sender = asyncio.create_task(self._drain())
@@ -71,20 +80,54 @@ class Batcher(Generic[Req, Res]):
     async def _send_batch(self, batch: list[tuple[Req, asyncio.Future[Res]]]) -> None:
         try:
             results = await self._send([item for item, _ in batch])
+            if len(results) != len(batch):
+                raise ValueError(f"a batch of {len(batch)} was answered with {len(results)} results")
         except GatehouseError as error:
             _fail(batch, error)
             return
-        except Exception:
+        except asyncio.CancelledError:
+            # What `send` awaited was cancelled, such as a call on a channel that closes. The items' callers were not.
+            _fail(batch, Unavailable("SERVICE_UNREACHABLE", "the connection is closing; try again", retry_delay_s=1.0))
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise
+            return
+        except Exception as error:  # noqa: BLE001 - raised on, it would end the sender, and what waits would wait forever
+            _log.error(names.EVENT_UNCAUGHT, exc_info=error)
             _fail(batch, Internal("INTERNAL", "a batch failed for a reason that is in the log"))
-            raise
-        if len(results) != len(batch):
-            _fail(batch, Internal("INTERNAL", "a batch was answered with another number of results"))
             return
         for (item, future), result in zip(batch, results, strict=True):
             if not future.cancelled():
                 future.set_result(result)
-            elif self._abandoned is not None:
-                self._abandoned(item, result)
+            else:
+                self._give_up(item, result)
+
+    def _give_up(self, item: Req, result: Res) -> None:
+        if self._abandoned is None:
+            return
+        try:
+            self._abandoned(item, result)
+        except Exception as error:  # noqa: BLE001 - one item's trouble must not keep the others' results back
+            _log.error(names.EVENT_UNCAUGHT, exc_info=error)
+
+
+class _Handover(asyncio.Future[Res]):
+    """A future that notices when its result was there but never reached who awaited it.
+
+    A task that is cancelled after the result was set and before it ran again gets CancelledError in its place, and
+    the future itself is done, not cancelled.
+    """
+
+    def __init__(self, lost: Callable[[Res], None]) -> None:
+        super().__init__()
+        self._lost = lost
+
+    def __await__(self) -> Generator[Any, None, Res]:
+        try:
+            return (yield from super().__await__())
+        except asyncio.CancelledError:
+            if self.done() and not self.cancelled() and self.exception() is None:
+                self._lost(self.result())
+            raise
 
 
 def _fail(batch: Sequence[tuple[object, asyncio.Future[Res]]], error: GatehouseError) -> None:

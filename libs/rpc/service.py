@@ -181,7 +181,8 @@ def run(
             make = partial(Service, name, settings, domain=domain, telemetry=telemetry, longest_s=longest_s or {})
             runner.run(_serve(make, compose))
     except OSError as error:
-        sys.exit(f"{name}: {error}")
+        sys.stderr.write(f"{name}: {error}\n")
+        sys.exit(2)
     finally:
         telemetry.shutdown()
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error"],
+    BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
+]
+_Settings = TypeVar("_Settings", bound="ServerSettings")
 
 
 class ServerSettings(BaseSettings):
@@ -45,6 +52,20 @@ class ServerSettings(BaseSettings):
     max_concurrent_streams: int = Field(default=1000, ge=1)
     """Calls at once on one connection."""
 
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: LogLevel = "info"
     otlp_endpoint: str | None = Field(default=None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
     """Where traces and metrics go (OTLP over gRPC); nothing is sent without it."""
+
+
+def load_settings(settings: type[_Settings]) -> _Settings:
+    """The settings from the environment. Exits with code 2, naming each wrong variable but never its value."""
+    try:
+        return settings()
+    except ValidationError as error:
+        prefix = settings.model_config.get("env_prefix", "")
+        wrong = "\n".join(
+            f"  {prefix}{'.'.join(map(str, each['loc'])).upper()}: {each['msg']}"
+            for each in error.errors(include_input=False, include_context=False, include_url=False)
+        )
+        sys.stderr.write(f"these environment variables are missing or wrong:\n{wrong}\n")
+        sys.exit(2)

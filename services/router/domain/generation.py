@@ -5,11 +5,8 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from libs.core.money import TokenCounts
-
-_EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 class Role(enum.Enum):
@@ -129,7 +126,7 @@ class Generation:
     stop: tuple[str, ...] = ()
     seed: int | None = None
     task: str = ""
-    labels: Mapping[str, str] = field(default=_EMPTY)
+    labels: Mapping[str, str] = field(default_factory=dict)
     request_id: str = ""
 
 

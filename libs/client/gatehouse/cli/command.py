@@ -107,6 +107,9 @@ def _with_session(function: Callable[..., None]) -> Callable[..., None]:
         except (GatehouseError, ProfileError) as error:
             show_failure(error)
             raise typer.Exit(1) from None
+        except ValueError as error:
+            # A number or text that a message cannot hold.
+            raise typer.BadParameter(str(error)) from None
         finally:
             session.close()
 

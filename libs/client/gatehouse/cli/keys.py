@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
@@ -25,6 +26,9 @@ app = group(
     "gatehouse keys create openai --type openai --from-env OPENAI_API_KEY",
     "gatehouse keys list",
 )
+
+# Real keys do not fit: they are longer or have capitals.
+_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="The key's id, or its full resource name.")]
 FromEnvOption = Annotated[
@@ -67,7 +71,7 @@ def create(
     owner: OwnerOption = Owner.TENANT,
 ) -> None:
     """Store a key. It is typed at a hidden prompt, piped in or read from a variable; it is never an argument."""
-    _refuse_key_as_argument(ctx)
+    _refuse_key_as_argument(ctx, key)
     labels = labels_of(label)
     material = _read_material(from_env)
     created = session.client.keys.create(
@@ -125,7 +129,7 @@ def rotate(
     owner: OwnerOption = Owner.TENANT,
 ) -> None:
     """Replace a key: every call that starts afterwards uses the new one; the old one is destroyed."""
-    _refuse_key_as_argument(ctx)
+    _refuse_key_as_argument(ctx, key)
     name = session.name(owner, "keys", key)
     confirm(f"Replace {name}? The old key is destroyed.", yes=yes)
     _show(session.client.keys.rotate(name, _read_material(from_env)), session)
@@ -140,11 +144,12 @@ def delete(session: Session, *, key: KeyArgument, yes: YesOption = False, owner:
     note(f"deleted {name}")
 
 
-def _refuse_key_as_argument(ctx: typer.Context) -> None:
-    if ctx.args:
+def _refuse_key_as_argument(ctx: typer.Context, key_id: str) -> None:
+    if ctx.args or not _ID.fullmatch(key_id.rpartition("/")[2]):
         # What was given may be the key: it is not repeated.
         raise typer.BadParameter(
-            "a key is never an argument, where the shell's history and other users see it. Pipe it in, use --from-env "
+            "KEY is an id: 1 to 63 characters of a-z, 0-9, '.', '_', '-', starting with a letter or digit. The key "
+            "itself is never an argument, where the shell's history and other users see it: pipe it in, use --from-env "
             "or type it at the prompt. If this was a real key, replace it at the provider."
         )
 

@@ -180,7 +180,7 @@ def delete(
 
 def _name(session: Session, owner: Owner, provider: str | None, model: str) -> str:
     if "/" in model:
-        return model
+        return session.name(owner, "models", model)
     if provider is None:
         raise typer.BadParameter("say whose model: --provider openai", param_hint="--provider")
     return f"{session.name(owner, 'providers', provider)}/models/{model}"

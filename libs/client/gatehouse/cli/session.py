@@ -12,6 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+import typer
+
 from gatehouse.tokens import DEFAULT_TENANT, DEFAULT_USER
 
 if TYPE_CHECKING:
@@ -96,8 +98,17 @@ class Session:
                 return f"tenants/{self.tenant}/users/{self.user}"
 
     def name(self, owner: Owner, collection: str, resource: str) -> str:
-        """`resource` as it is when it is a resource name, else the one of `owner` with this id."""
-        return resource if "/" in resource else f"{self.parent(owner)}/{collection}/{resource}"
+        """`resource` as it is when it is a resource name, else the one of `owner` with this id.
+
+        Raises BadParameter for the name of something else.
+        """
+        if "/" not in resource:
+            return f"{self.parent(owner)}/{collection}/{resource}"
+        parent, found, resource_id = resource.rpartition(f"/{collection}/")
+        if not (parent and found and resource_id) or "/" in resource_id:
+            # It is not repeated: it could be anything, a key among them.
+            raise typer.BadParameter(f"give an id, or a name such as tenants/{self.tenant}/{collection}/ID")
+        return resource
 
     def close(self) -> None:
         """Close the client, if one was made."""

@@ -20,6 +20,7 @@ from services.router.domain.generation import (
     ToolCallStarted,
 )
 from services.router.providers.chat_completions.errors import embedded_error, malformed
+from services.router.providers.chat_completions.usage import read_usage
 
 _Json = dict[str, Any]
 
@@ -32,6 +33,10 @@ _FINISH_REASONS: Mapping[str, FinishReason] = {
 }
 
 
+# As much as the ledger keeps; a reason is a word.
+_MAX_FINISH_REASON = 64
+
+
 def decode_answer(body: bytes) -> Answer:
     """A complete answer. Raises ProviderError when the body is none, or is an error sent with HTTP 200."""
     answer = _loads(body)
@@ -40,32 +45,39 @@ def decode_answer(body: bytes) -> Answer:
     try:
         choice = answer["choices"][0]
         message = choice["message"]
-        finish = choice.get("finish_reason") or ""
-        refusal = message.get("refusal")
+        finish = _text(choice.get("finish_reason") or "")[:_MAX_FINISH_REASON]
+        refusal = _text(message.get("refusal") or "")
         return Answer(
-            text=message.get("content") or refusal or "",
-            tool_calls=tuple(
-                ToolCall(id=each["id"], name=each["function"]["name"], arguments_json=each["function"]["arguments"])
-                for each in message.get("tool_calls") or ()
-            ),
+            text=_text(message.get("content") or "") + refusal,
+            tool_calls=tuple(_tool_call(index, each) for index, each in enumerate(message.get("tool_calls") or ())),
             finish_reason=FinishReason.REFUSAL if refusal else _finish_reason(finish),
             raw_finish_reason=finish,
-            usage=_usage(answer.get("usage")),
+            usage=read_usage(answer.get("usage")),
         )
     except (KeyError, IndexError, TypeError, AttributeError, ValueError):
         raise malformed() from None
 
 
+def _tool_call(index: int, call: _Json) -> ToolCall:
+    function = call["function"]
+    return ToolCall(
+        id=_text(call.get("id") or _made_id(index)),
+        name=_text(function["name"]),
+        arguments_json=_text(function.get("arguments") or ""),
+    )
+
+
 class ChatStreamDecoder:
     """The events of one streamed answer. The usage chunk comes after the finish reason, `[DONE]` after both."""
 
-    __slots__ = ("_done", "_finish", "_refused", "_tools", "_usage")
+    __slots__ = ("_done", "_finish", "_ids", "_places", "_refused", "_usage")
 
     def __init__(self) -> None:
         self._finish: str | None = None
         self._refused = False
         self._usage: TokenCounts | None = None
-        self._tools: dict[int, int] = {}
+        self._places: dict[int | None, int] = {}
+        self._ids: list[str] = []
         self._done = False
 
     def feed(self, data: bytes) -> list[ProviderEvent]:
@@ -77,12 +89,14 @@ class ChatStreamDecoder:
         chunk = _loads(data)
         if chunk.get("error"):
             raise embedded_error(chunk["error"])
+        events: list[ProviderEvent] = []
         try:
             if chunk.get("usage"):
-                self._usage = _usage(chunk["usage"])
-            events: list[ProviderEvent] = []
+                self._count(read_usage(chunk["usage"]))
             for choice in chunk.get("choices") or ():
-                self._choice(choice, events)
+                # One answer was asked for; whatever else comes would be mixed into it.
+                if not choice.get("index"):
+                    self._choice(choice, events)
         except (KeyError, TypeError, AttributeError, ValueError):
             raise malformed() from None
         return events
@@ -97,47 +111,40 @@ class ChatStreamDecoder:
         reason = FinishReason.REFUSAL if self._refused else _finish_reason(self._finish)
         return [Finished(finish_reason=reason, raw_finish_reason=self._finish, usage=self._usage)]
 
+    def _count(self, usage: TokenCounts | None) -> None:
+        # Some servers report a running total with every chunk; what was used once cannot become less.
+        if usage is not None and (self._usage is None or usage.total >= self._usage.total):
+            self._usage = usage
+
     def _choice(self, choice: _Json, events: list[ProviderEvent]) -> None:
         delta = choice.get("delta") or {}
-        text = delta.get("content")
-        if text:
-            events.append(TextDelta(_text(text)))
-        elif delta.get("refusal"):
+        if delta.get("content"):
+            events.append(TextDelta(_text(delta["content"])))
+        if delta.get("refusal"):
             self._refused = True
             events.append(TextDelta(_text(delta["refusal"])))
         for call in delta.get("tool_calls") or ():
             self._tool_call(call, events)
         if choice.get("finish_reason"):
-            self._finish = _text(choice["finish_reason"])
+            self._finish = _text(choice["finish_reason"])[:_MAX_FINISH_REASON]
 
     def _tool_call(self, call: _Json, events: list[ProviderEvent]) -> None:
-        # Parallel calls are told apart by the provider's index alone; ours counts from 0 without gaps.
+        """Parallel calls are told apart by the provider's index; ours counts from 0 without gaps."""
         function = call.get("function") or {}
-        theirs = call.get("index", len(self._tools))
-        index = self._tools.get(theirs)
-        if index is None:
-            index = self._tools[theirs] = len(self._tools)
-            name = _text(function["name"])
-            events.append(ToolCallStarted(index, _text(call.get("id") or f"call_{index}"), name))
+        theirs, call_id, name = call.get("index"), call.get("id"), function.get("name")
+        index = self._places.get(theirs)
+        # Some servers give all calls the same index, or none: there a name with another id begins a call.
+        if index is None or (name and (theirs is None or (call_id and call_id != self._ids[index]))):
+            index = self._places[theirs] = len(self._ids)
+            self._ids.append(_text(call_id or _made_id(index)))
+            events.append(ToolCallStarted(index, self._ids[index], _text(name)))
         if function.get("arguments"):
             events.append(ToolArgumentsDelta(index, _text(function["arguments"])))
 
 
-def _usage(usage: _Json | None) -> TokenCounts | None:
-    """Disjoint buckets: cached tokens are part of `prompt_tokens`, reasoning tokens of `completion_tokens`."""
-    if not usage:
-        return None
-    prompt, completion = int(usage["prompt_tokens"]), int(usage.get("completion_tokens") or 0)
-    cached = int((usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0)
-    reasoning = int((usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0)
-    if min(prompt, completion, cached, reasoning) < 0 or cached > prompt or reasoning > completion:
-        raise ValueError("usage does not add up")
-    return TokenCounts(
-        input_tokens=prompt - cached,
-        cache_read_tokens=cached,
-        output_tokens=completion - reasoning,
-        reasoning_tokens=reasoning,
-    )
+def _made_id(index: int) -> str:
+    # For servers that give none; the caller needs one to answer the call.
+    return f"call_{index}"
 
 
 def _finish_reason(raw: str) -> FinishReason:

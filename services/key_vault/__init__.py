@@ -1,0 +1,1 @@
+"""Provider API keys: sealed by Vault, opened only for the router."""

@@ -1,0 +1,1 @@
+"""Where keys are kept, sealed: SQLite or PostgreSQL."""

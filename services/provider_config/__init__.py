@@ -1,0 +1,1 @@
+"""Providers, their models, and the push of both to routers."""

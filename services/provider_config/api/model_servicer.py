@@ -1,0 +1,112 @@
+"""gatehouse.providerconfig.v1.ModelService."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from functools import partial
+
+from gatehouse.providerconfig.v1 import model_service_pb2 as pb
+from gatehouse.providerconfig.v1.model_service_pb2_grpc import ModelServiceServicer
+
+from libs.core.clock import Clock
+from libs.core.page_tokens import encode_page_token
+from libs.core.resource_names import ModelName, ProviderName
+from libs.core.validation import FieldChecks
+from libs.identity.caller import Caller
+from libs.telemetry import names
+from libs.telemetry.logs import get_logger
+from services.provider_config.api import convert, read_models
+from services.provider_config.api.callers import name_of
+from services.provider_config.api.read_names import etag_in, page_in
+from services.provider_config.api.request_ids import remembered_as
+from services.provider_config.domain.changes import once
+from services.provider_config.domain.create_model import CreateModel, create_model
+from services.provider_config.domain.delete_model import delete_model
+from services.provider_config.domain.look_up import get_model, list_models
+from services.provider_config.domain.ports import ConfigStore, Transaction
+from services.provider_config.domain.update_model import update_model
+
+_log = get_logger(__name__)
+
+
+class ModelServicer(ModelServiceServicer):
+    """Manages the models of providers. `caller` tells who calls."""
+
+    def __init__(self, store: ConfigStore, *, clock: Clock, caller: Callable[[], Caller]) -> None:
+        self._store = store
+        self._clock = clock
+        self._caller = caller
+
+    async def CreateModel(  # noqa: N802 - gRPC's name
+        self, request: pb.CreateModelRequest, _context: object
+    ) -> pb.CreateModelResponse:
+        """Create a model."""
+        caller = name_of(self._caller())
+        command = read_models.create_command(
+            request,
+            uid=str(uuid.uuid4()),
+            now=self._clock.now(),
+        )
+        work = partial(
+            once,
+            request=remembered_as(request, caller=caller),
+            effect=partial(_create, command=command),
+            encode=pb.CreateModelResponse.SerializeToString,
+            decode=pb.CreateModelResponse.FromString,
+            now=command.now,
+        )
+        response = await self._store.write(work)
+        _log_change(response.model.name, response.revision)
+        return response
+
+    async def GetModel(  # noqa: N802 - gRPC's name
+        self, request: pb.GetModelRequest, _context: object
+    ) -> pb.GetModelResponse:
+        """Read a model."""
+        model = await self._store.read(partial(get_model, name=ModelName.parse(request.name)))
+        return pb.GetModelResponse(model=convert.model_message(model))
+
+    async def ListModels(  # noqa: N802 - gRPC's name
+        self, request: pb.ListModelsRequest, _context: object
+    ) -> pb.ListModelsResponse:
+        """Read a page of the models of one provider."""
+        provider = ProviderName.parse(request.parent, field="parent")
+        bound_to = {"method": "ListModels", "parent": request.parent}
+        size, after = page_in(request.page_size, request.page_token, bound_to)
+        found = await self._store.read(partial(list_models, name=provider, after=after, size=size))
+        more = len(found) > size
+        return pb.ListModelsResponse(
+            models=map(convert.model_message, found[:size]),
+            next_page_token=encode_page_token(found[size - 1].name.model, bound_to) if more else "",
+        )
+
+    async def UpdateModel(  # noqa: N802 - gRPC's name
+        self, request: pb.UpdateModelRequest, _context: object
+    ) -> pb.UpdateModelResponse:
+        """Change a model."""
+        command = read_models.update_command(request, now=self._clock.now())
+        changed = await self._store.write(partial(update_model, command=command))
+        _log_change(str(command.name), changed.revision)
+        return pb.UpdateModelResponse(model=convert.model_message(changed.resource), revision=changed.revision)
+
+    async def DeleteModel(  # noqa: N802 - gRPC's name
+        self, request: pb.DeleteModelRequest, _context: object
+    ) -> pb.DeleteModelResponse:
+        """Delete a model."""
+        name = ModelName.parse(request.name)
+        with FieldChecks() as check:
+            etag = etag_in(check, request.etag, field="etag")
+        revision = await self._store.write(partial(delete_model, name=name, etag=etag))
+        _log_change(request.name, revision)
+        return pb.DeleteModelResponse(revision=revision)
+
+
+def _create(transaction: Transaction, command: CreateModel) -> pb.CreateModelResponse:
+    changed = create_model(transaction, command)
+    return pb.CreateModelResponse(model=convert.model_message(changed.resource), revision=changed.revision)
+
+
+def _log_change(name: str, revision: int) -> None:
+    if revision:  # 0: the request only asked whether it would do
+        _log.info(names.EVENT_CONFIG_CHANGED, **{names.FIELD_RESOURCE: name, names.FIELD_REVISION: revision})

@@ -1,0 +1,48 @@
+"""How large a scope's snapshot may get.
+
+A router receives a snapshot as one message, and gRPC's default limit for a received message is 4 MiB. What a scope
+holds is therefore bounded when it is changed, so that no tenant can break the stream that all tenants share. A
+plain provider with three models takes about a kilobyte: thousands fit.
+"""
+
+from __future__ import annotations
+
+from services.provider_config.domain.model import Model
+from services.provider_config.domain.provider import Provider
+
+# 500 kB below gRPC's 4 MiB, for the frame around the providers.
+MAX_SCOPE_BYTES = 3_600_000
+
+# Tags, lengths, numbers and times of a message, beyond the bytes of its texts: at most this, tested.
+_PROVIDER_FRAME = 160
+_MODEL_FRAME = 160
+_LABEL_FRAME = 12
+
+
+def provider_bytes(provider: Provider) -> int:
+    """An upper bound of what `provider` takes in a snapshot, without its models."""
+    settings = provider.settings
+    texts = (
+        str(provider.name),
+        provider.uid,
+        provider.etag,
+        provider.type,
+        settings.display_name,
+        settings.description,
+        settings.base_url,
+        str(settings.key or ""),
+        settings.default_model,
+        provider.created_by,
+    )
+    labels = sum(_LABEL_FRAME + _size(key) + _size(value) for key, value in settings.labels.items())
+    return _PROVIDER_FRAME + sum(map(_size, texts)) + labels
+
+
+def model_bytes(model: Model) -> int:
+    """An upper bound of what `model` takes in a snapshot."""
+    texts = (str(model.name), model.uid, model.etag, model.settings.display_name, model.settings.provider_model_id)
+    return _MODEL_FRAME + sum(map(_size, texts))
+
+
+def _size(text: str) -> int:
+    return len(text.encode())

@@ -1,0 +1,1 @@
+"""Where providers and models are kept: SQLite or PostgreSQL."""

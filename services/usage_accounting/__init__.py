@@ -1,0 +1,1 @@
+"""Reservations, the ledger of every attempt, quotas, prices and statistics."""

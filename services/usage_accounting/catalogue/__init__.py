@@ -1,0 +1,1 @@
+"""Prices the world publishes."""

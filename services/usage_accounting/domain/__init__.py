@@ -1,0 +1,1 @@
+"""What accounting decides: who may spend, what was spent, what it cost. No gRPC, no SQL."""

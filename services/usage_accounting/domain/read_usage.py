@@ -1,0 +1,40 @@
+"""Reads the ledger: its events one by one, and sums over them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from services.usage_accounting.domain.errors import invalid_field
+from services.usage_accounting.domain.ports import Transaction, UsageStore
+from services.usage_accounting.domain.reports import (
+    DEFAULT_PERIOD_US,
+    HOUR_US,
+    MOST_ROWS,
+    RecordFilter,
+    Stats,
+    StatsQuery,
+)
+from services.usage_accounting.domain.usage_event import UsageRecord
+
+
+async def list_usage_records(store: UsageStore, query: RecordFilter, *, limit: int) -> Sequence[UsageRecord]:
+    """Up to `limit` events, those of the attempts that began last first."""
+    return await store.read(lambda transaction: transaction.ledger.records(query, limit=limit))
+
+
+async def get_usage_stats(store: UsageStore, query: StatsQuery) -> Stats:
+    """Sums by group and in total. Raises InvalidArgument when the period ends before it begins."""
+
+    def work(transaction: Transaction) -> Stats:
+        end_us = transaction.now_us + 1 if query.end_us is None else query.end_us
+        start_us = end_us - DEFAULT_PERIOD_US if query.start_us is None else query.start_us
+        if start_us >= end_us:
+            raise invalid_field("start_time", "must be before end_time")
+        hours = replace(query, start_us=start_us - start_us % HOUR_US, end_us=end_us + -end_us % HOUR_US)
+        return Stats(
+            rows=tuple(transaction.ledger.stats(hours, limit=MOST_ROWS)),
+            total=transaction.ledger.stats(replace(hours, group_by=()), limit=1)[0],
+        )
+
+    return await store.read(work)

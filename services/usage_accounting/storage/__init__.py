@@ -1,0 +1,1 @@
+"""Where the ledger, the reservations, the quotas and the rollups are kept."""
