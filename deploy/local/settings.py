@@ -20,8 +20,10 @@ PortNumber = Annotated[int, Field(ge=1, le=65_535)]
 class LauncherSettings(BaseSettings):
     """Settings of the launcher. Every field `x` is the environment variable `GATEHOUSE_X`.
 
-    Ports are on 127.0.0.1. `start_timeout_s` bounds the whole start, in seconds. `openai_api_key` is read from
+    Ports are on 127.0.0.1. `start_timeout_s` bounds the whole start, in seconds. `sandbox_pace_ms` is the pause of the
+    sandbox provider before each piece of an answer, so that a stream can be watched. `openai_api_key` is read from
     `OPENAI_API_KEY` and handed to key_vault once, as a platform key; no process gets it in its environment.
+    `openai_base_url` is read from `OPENAI_BASE_URL`, as OpenAI's own client does.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True, extra="ignore")
@@ -38,9 +40,11 @@ class LauncherSettings(BaseSettings):
     openbao_port: PortNumber = 7110
     openbao_cluster_port: PortNumber = 7111
     sandbox_port: PortNumber = 7120
+    sandbox_pace_ms: float = Field(default=15.0, ge=0, le=60_000)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     start_timeout_s: float = Field(default=60.0, gt=0)
     openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
+    openai_base_url: str = Field(default="https://api.openai.com/v1", validation_alias="OPENAI_BASE_URL")
 
 
 def load_settings() -> LauncherSettings:

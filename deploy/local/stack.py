@@ -85,6 +85,7 @@ def _openbao(layout: StateLayout, vault: OpenBao) -> ProcessSpec:
 
 def _sandbox(settings: LauncherSettings, layout: StateLayout) -> ProcessSpec:
     arguments = ("--host", LOOPBACK, "--port", str(settings.sandbox_port), "--bill", str(layout.bill))
+    arguments += ("--pace-ms", f"{settings.sandbox_pace_ms:g}")
     return ProcessSpec(
         name="sandbox",
         command=(sys.executable, "-m", "libs.sandbox", *arguments),

@@ -79,9 +79,7 @@ class Batcher(Generic[Req, Res]):
 
     async def _send_batch(self, batch: list[tuple[Req, asyncio.Future[Res]]]) -> None:
         try:
-            results = await self._send([item for item, _ in batch])
-            if len(results) != len(batch):
-                raise ValueError(f"a batch of {len(batch)} was answered with {len(results)} results")
+            results = tuple(await self._send([item for item, _ in batch]))
         except GatehouseError as error:
             _fail(batch, error)
             return
@@ -92,8 +90,10 @@ class Batcher(Generic[Req, Res]):
                 raise
             return
         except Exception as error:  # noqa: BLE001 - raised on, it would end the sender, and what waits would wait forever
-            _log.error(names.EVENT_UNCAUGHT, exc_info=error)
-            _fail(batch, Internal("INTERNAL", "a batch failed for a reason that is in the log"))
+            _crash(batch, error)
+            return
+        if len(results) != len(batch):
+            _crash(batch, ValueError(f"a batch of {len(batch)} was answered with {len(results)} results"))
             return
         for (item, future), result in zip(batch, results, strict=True):
             if not future.cancelled():
@@ -136,3 +136,8 @@ def _fail(batch: Sequence[tuple[object, asyncio.Future[Res]]], error: GatehouseE
             future.set_exception(error)
             # Whoever waits still gets it; nobody waiting is no defect worth a warning.
             future.exception()
+
+
+def _crash(batch: Sequence[tuple[object, asyncio.Future[Res]]], error: Exception) -> None:
+    _log.error(names.EVENT_UNCAUGHT, exc_info=error)
+    _fail(batch, Internal("INTERNAL", "a batch failed for a reason that is in the log"))

@@ -34,13 +34,15 @@ from libs.identity.peers import peer_service
 from libs.identity.permissions import PERMISSIONS, authorize
 from libs.identity.tokens import TokenVerifier, bearer_token
 from libs.rpc.context import RequestContext, enter
-from libs.rpc.status import DETAILS_KEY, GRPC_CODES, to_status
+from libs.rpc.status import DETAILS_KEY, GRPC_CODES, to_trailer
 from libs.telemetry import names
 from libs.telemetry.logs import get_logger
 from libs.telemetry.telemetry import Telemetry
 from libs.telemetry.trace_context import extract
 
 _log = get_logger(__name__)
+_WAY_BACK_SHARE = 0.05
+_WAY_BACK_MOST_S = 0.05
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -152,12 +154,17 @@ def _request_context(following: Next) -> Next:
             peer=call.context.peer(),
             metadata=metadata,
             arrived=now,
-            deadline=now + (longest if remaining is None else min(remaining, longest)),
+            deadline=now + (longest if remaining is None else min(_time_to_work(remaining), longest)),
         )
         enter(call.info)
         return await following(call)
 
     return identified
+
+
+def _time_to_work(remaining_s: float) -> float:
+    """Short of the caller's deadline by what the answer needs to arrive: after it, all the caller knows is the time."""
+    return remaining_s - min(remaining_s * _WAY_BACK_SHARE, _WAY_BACK_MOST_S)
 
 
 def _errors(domain: str, details: ErrorDetails) -> Link:
@@ -173,14 +180,8 @@ def _errors(domain: str, details: ErrorDetails) -> Link:
                 # gRPC's own error for a connection that broke while a message was being written.
                 if type(error).__name__ == "ExecuteBatchError":
                     raise asyncio.CancelledError from None
-                _log.error(
-                    names.EVENT_RPC_CRASHED,
-                    exc_info=error,
-                    method=call.method.name,
-                    request_id=_info(call).request_id,
-                )
-                failure = Internal("INTERNAL", "an internal error occurred; its request id leads to the log")
-            await _abort(call, failure, domain, details(failure))
+                failure = _crashed(call, error)
+            await _abort(call, failure, domain, details)
             raise AssertionError("abort returned")
 
         return translated
@@ -188,8 +189,19 @@ def _errors(domain: str, details: ErrorDetails) -> Link:
     return link
 
 
-async def _abort(call: Call, error: GatehouseError, domain: str, extra: Sequence[Message]) -> None:
+def _crashed(call: Call, error: Exception) -> Internal:
     info = _info(call)
+    _log.error(names.EVENT_RPC_CRASHED, exc_info=error, method=info.method, request_id=info.request_id)
+    return Internal("INTERNAL", "an internal error occurred; its request id leads to the log")
+
+
+async def _abort(call: Call, error: GatehouseError, domain: str, details: ErrorDetails) -> None:
+    info = _info(call)
+    try:
+        status = to_trailer(error, domain=domain, request_id=info.request_id, extra=details(error))
+    except Exception as broken:  # noqa: BLE001 - an error that cannot be encoded is a defect like any other
+        error = _crashed(call, broken)
+        status = to_trailer(error, domain=domain, request_id=info.request_id)
     call.code = GRPC_CODES[error.kind]
     call.reason = error.reason
     level = _log.warning if error.kind is ErrorKind.UNAVAILABLE else _log.debug
@@ -200,16 +212,19 @@ async def _abort(call: Call, error: GatehouseError, domain: str, extra: Sequence
         reason=error.reason,
         request_id=info.request_id,
     )
-    status = to_status(error, domain=domain, request_id=info.request_id, extra=extra)
-    await call.context.abort(call.code, error.message, ((DETAILS_KEY, status.SerializeToString()),))
+    await call.context.abort(call.code, status.message, ((DETAILS_KEY, status.SerializeToString()),))
 
 
 def _deadline(following: Next) -> Next:
     async def bounded(call: Call) -> object:
+        limit = asyncio.timeout(_info(call).remaining_s())
         try:
-            async with asyncio.timeout(_info(call).remaining_s()):
+            async with limit:
                 return await following(call)
         except TimeoutError:
+            if not limit.expired():
+                # Somebody else's timer, and not expected by who set it.
+                raise
             raise DeadlineExceeded("DEADLINE_EXCEEDED", "the deadline passed before the work was done") from None
 
     return bounded

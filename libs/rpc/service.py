@@ -55,6 +55,7 @@ class Service:
         self.error_details: ErrorDetails = _no_details
         self._stack = AsyncExitStack()
         self._ready: dict[str, Ready] = {}
+        self._stopping: list[Callable[[], Awaitable[object]]] = []
         self.verifier = self._verifier(settings)
         self._lost: set[str] = set()
         self._health = health.aio.HealthServicer()
@@ -85,6 +86,10 @@ class Service:
         self._stack.push_async_callback(close)
         if ready is not None:
             self._ready[name] = ready
+
+    def on_stop(self, stop: Callable[[], Awaitable[object]]) -> None:
+        """Await `stop` when the service begins to stop, while calls are still being served: to end long streams."""
+        self._stopping.append(stop)
 
     async def start(self) -> None:
         """Listen on both ports. Raises OSError when one is taken."""
@@ -126,6 +131,8 @@ class Service:
     async def stop(self) -> None:
         """Refuse new calls, let those under way finish within the grace time, then cut them off."""
         await self._health.enter_graceful_shutdown()
+        for stop in self._stopping:
+            await stop()
         await self._server.stop(self.settings.shutdown_grace_s)
 
     def _details(self, error: GatehouseError) -> Sequence[Message]:

@@ -23,7 +23,7 @@ class ServerSettings(BaseSettings):
     such as `ROUTER_PUBLIC_ADDRESS`.
     """
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     public_address: str
     """`host:port` for callers with tokens, over TLS."""

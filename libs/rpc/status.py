@@ -23,6 +23,11 @@ from libs.core.errors import (
 
 DETAILS_KEY = "grpc-status-details-bin"
 
+# Clients refuse trailers over 8 KiB, and then the whole error is lost. Base64 makes the status a third larger, and the
+# message travels once more beside it, percent-encoded to three times its bytes at worst.
+MAX_TRAILER_BYTES = 3_072
+MAX_MESSAGE_BYTES = 1_000
+
 _NUMBERS: Mapping[ErrorKind, int] = {kind: code_pb2.Code.Value(kind.name) for kind in ErrorKind}
 _KINDS: Mapping[int, ErrorKind] = {number: kind for kind, number in _NUMBERS.items()}
 GRPC_CODES: Mapping[ErrorKind, grpc.StatusCode] = {kind: grpc.StatusCode[kind.name] for kind in ErrorKind}
@@ -32,42 +37,78 @@ def to_status(
     error: GatehouseError, *, domain: str, request_id: str = "", extra: Iterable[Message] = ()
 ) -> status_pb2.Status:
     """The status of a failed call: code, message and typed details, `extra` messages last."""
+    return _status(error, domain, request_id, extra, None)
+
+
+def to_trailer(
+    error: GatehouseError, *, domain: str, request_id: str = "", extra: Iterable[Message] = ()
+) -> status_pb2.Status:
+    """`to_status`, cut to what fits into a call's trailers.
+
+    What is too much goes in this order: the end of the message, violations from the end, then `extra` and metadata.
+    """
+    extra = tuple(extra)
+    status = to_status(error, domain=domain, request_id=request_id, extra=extra)
+    message = _cut(error.message)
+    status.message = message
+    if status.ByteSize() <= MAX_TRAILER_BYTES:
+        return status
+    most = max(len(error.field_violations), len(error.quota_violations), len(error.precondition_violations))
+    while most:
+        most //= 2
+        status = _status(error, domain, request_id, extra, most)
+        status.message = message
+        if status.ByteSize() <= MAX_TRAILER_BYTES:
+            return status
+    bare = ERROR_CLASSES[error.kind](error.reason, message, domain=error.domain, retry_delay_s=error.retry_delay_s)
+    return to_status(bare, domain=domain, request_id=request_id)
+
+
+def _cut(message: str) -> str:
+    raw = message.encode()
+    return message if len(raw) <= MAX_MESSAGE_BYTES else raw[: MAX_MESSAGE_BYTES - 3].decode(errors="ignore") + "…"
+
+
+def _status(
+    error: GatehouseError, domain: str, request_id: str, extra: Iterable[Message], most: int | None
+) -> status_pb2.Status:
+    """`most`: how many violations of each kind, None for all."""
     status = status_pb2.Status(code=_NUMBERS[error.kind], message=error.message)
     details: list[Message] = [
         error_details_pb2.ErrorInfo(reason=error.reason, domain=error.domain or domain, metadata=dict(error.metadata))
     ]
-    if error.field_violations:
+    if field_violations := error.field_violations[:most]:
         details.append(
             error_details_pb2.BadRequest(
                 field_violations=[
                     error_details_pb2.BadRequest.FieldViolation(field=each.field, description=each.description)
-                    for each in error.field_violations
+                    for each in field_violations
                 ]
             )
         )
-    if error.quota_violations:
+    if quota_violations := error.quota_violations[:most]:
         details.append(
             error_details_pb2.QuotaFailure(
                 violations=[
                     error_details_pb2.QuotaFailure.Violation(subject=each.subject, description=each.description)
-                    for each in error.quota_violations
+                    for each in quota_violations
                 ]
             )
         )
-    if error.precondition_violations:
+    if precondition_violations := error.precondition_violations[:most]:
         details.append(
             error_details_pb2.PreconditionFailure(
                 violations=[
                     error_details_pb2.PreconditionFailure.Violation(
                         type=each.type, subject=each.subject, description=each.description
                     )
-                    for each in error.precondition_violations
+                    for each in precondition_violations
                 ]
             )
         )
     if error.retry_delay_s is not None:
         retry = error_details_pb2.RetryInfo()
-        retry.retry_delay.FromNanoseconds(int(error.retry_delay_s * 1e9))
+        retry.retry_delay.FromNanoseconds(round(error.retry_delay_s * 1e9))
         details.append(retry)
     if request_id:
         details.append(error_details_pb2.RequestInfo(request_id=request_id))

@@ -15,9 +15,9 @@ from libs.rpc import context
 from libs.rpc.service import Service
 from libs.storage.database import Database
 from libs.storage.migrations import upgrade
-from services.provider_config.api.model_servicer import ModelServicer
-from services.provider_config.api.provider_servicer import ProviderServicer
-from services.provider_config.api.snapshot_servicer import SnapshotServicer
+from services.provider_config.api.model_service import ModelServicer
+from services.provider_config.api.provider_service import ProviderServicer
+from services.provider_config.api.snapshot_service import SnapshotServicer
 from services.provider_config.domain.snapshot_feed import SnapshotFeed
 from services.provider_config.settings import Settings
 from services.provider_config.storage.store import SqlConfigStore
@@ -42,6 +42,8 @@ async def compose(settings: Settings, service: Service) -> None:
     feed = SnapshotFeed(store, changed=changed, clock=clock)
     feed.start()
     service.on_close("snapshot feed", feed.close)
+    # Routers would keep their streams open, and with them the process, for the whole grace time.
+    service.on_stop(feed.close)
 
     service.add(
         add_ProviderServiceServicer_to_server,

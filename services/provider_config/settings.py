@@ -10,7 +10,8 @@ from libs.rpc.settings import ServerSettings
 class Settings(ServerSettings):
     """Settings of provider_config: environment variables `PROVIDER_CONFIG_…`."""
 
-    model_config = SettingsConfigDict(env_prefix="PROVIDER_CONFIG_")
+    # A database URL may hold a password: what is wrong is told without the values.
+    model_config = SettingsConfigDict(env_prefix="PROVIDER_CONFIG_", hide_input_in_errors=True)
 
     database_url: str
     """`sqlite:////absolute/path.db` or `postgresql://user@host/database`."""

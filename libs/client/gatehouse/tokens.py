@@ -50,7 +50,10 @@ def mint_token(
             claims["plan"] = plan
         return jwt.encode(claims, key, algorithm="EdDSA", headers={"kid": issuer.kid})  # type: ignore[arg-type]
     except OSError as error:
-        raise ProfileError(f"The issuer's key {issuer.key_file} cannot be read: {error.strerror}.") from error
+        raise ProfileError(
+            f"No development token can be made: {issuer.key_file} cannot be read ({error.strerror}). "
+            f"Pass a token instead: {TOKEN_VARIABLE} or --token on the command line, token=… in Python."
+        ) from error
     except (ValueError, TypeError, jwt.PyJWTError) as error:
         # The cause may quote the file; only its type is kept.
         raise ProfileError(
@@ -104,6 +107,4 @@ def issuer_of(profile: Profile, consequence: str) -> Issuer:
             f"This profile has no issuer key, so {consequence}. Get a token from your company's issuer and pass it: "
             f"{TOKEN_VARIABLE} or --token on the command line, token=… in Python."
         )
-    if not profile.issuer.key_file.is_file():
-        raise ProfileError(f"The issuer's key {profile.issuer.key_file} does not exist, so {consequence}.")
     return profile.issuer

@@ -19,10 +19,10 @@ class KeyAccessServicer(KeyAccessServiceServicer):
         self._access = access
         self._domain = domain
 
-    async def AccessKeys(  # noqa: N802 - the proto's name
+    async def AccessKeys(
         self,
         request: pb.AccessKeysRequest,
-        context: grpc.aio.ServicerContext[Any, Any],  # noqa: ARG002 - gRPC's signature
+        context: grpc.aio.ServicerContext[Any, Any],
     ) -> pb.AccessKeysResponse:
         """See the proto."""
         results = await self._access(convert.key_accesses(request))

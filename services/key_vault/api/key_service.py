@@ -42,7 +42,7 @@ class KeyServicer(KeyServiceServicer):
         self._rotate = rotate
         self._digests = digests
 
-    async def CreateKey(self, request: pb.CreateKeyRequest, context: _Context) -> pb.CreateKeyResponse:  # noqa: N802, ARG002
+    async def CreateKey(self, request: pb.CreateKeyRequest, context: _Context) -> pb.CreateKeyResponse:
         """See the proto."""
         command = convert.create_key(request, current().caller, self._digests)
         key = await self._create(command)
@@ -50,13 +50,13 @@ class KeyServicer(KeyServiceServicer):
             _log_change(key.name)
         return pb.CreateKeyResponse(key=convert.key_message(key))
 
-    async def GetKey(self, request: pb.GetKeyRequest, context: _Context) -> pb.GetKeyResponse:  # noqa: N802, ARG002
+    async def GetKey(self, request: pb.GetKeyRequest, context: _Context) -> pb.GetKeyResponse:
         """See the proto."""
         name = KeyName.parse(request.name)
         key = await self._store.read(lambda transaction: get_key(transaction, name))
         return pb.GetKeyResponse(key=convert.key_message(key))
 
-    async def ListKeys(self, request: pb.ListKeysRequest, context: _Context) -> pb.ListKeysResponse:  # noqa: N802, ARG002
+    async def ListKeys(self, request: pb.ListKeysRequest, context: _Context) -> pb.ListKeysResponse:
         """See the proto."""
         owner = Owner.parse(request.parent)
         size = page_size(request.page_size)
@@ -66,13 +66,13 @@ class KeyServicer(KeyServiceServicer):
         more = encode_page_token(keys[size - 1].name.key, arguments) if len(keys) > size else ""
         return pb.ListKeysResponse(keys=map(convert.key_message, keys[:size]), next_page_token=more)
 
-    async def RotateKey(self, request: pb.RotateKeyRequest, context: _Context) -> pb.RotateKeyResponse:  # noqa: N802, ARG002
+    async def RotateKey(self, request: pb.RotateKeyRequest, context: _Context) -> pb.RotateKeyResponse:
         """See the proto."""
         key = await self._rotate(convert.rotate_key(request, current().caller, self._digests))
         _log_change(key.name)
         return pb.RotateKeyResponse(key=convert.key_message(key))
 
-    async def DeleteKey(self, request: pb.DeleteKeyRequest, context: _Context) -> pb.DeleteKeyResponse:  # noqa: N802, ARG002
+    async def DeleteKey(self, request: pb.DeleteKeyRequest, context: _Context) -> pb.DeleteKeyResponse:
         """See the proto."""
         command = convert.delete_key(request)
         await self._store.write(lambda transaction: delete_key(transaction, command))

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from libs.core.resource_names import Owner
-from services.provider_config.domain.errors import etag_mismatch, invalid_field
+from services.provider_config.domain.errors import etag_mismatch, scope_full
 from services.provider_config.domain.model import Model
 from services.provider_config.domain.ports import Request, Transaction
 from services.provider_config.domain.provider import Provider
@@ -31,14 +31,10 @@ def check_etag(resource: Provider | Model, etag: str) -> None:
         raise etag_mismatch(resource.name)
 
 
-def check_scope_size(transaction: Transaction, scope: Owner, *, grows_by: int, field: str) -> None:
-    """Raise InvalidArgument naming `field` when `scope` would outgrow what a router can be sent."""
+def check_scope_size(transaction: Transaction, scope: Owner, *, grows_by: int) -> None:
+    """Raise ResourceExhausted `SCOPE_FULL` when `scope` would outgrow what a router can be sent."""
     if grows_by > 0 and transaction.scope_bytes(scope) + grows_by > MAX_SCOPE_BYTES:
-        raise invalid_field(
-            field,
-            f"does not fit: {scope} and its users hold about {MAX_SCOPE_BYTES // 1000} kB of providers and models, "
-            "the most there can be; delete some, or shorten their texts",
-        )
+        raise scope_full(scope, MAX_SCOPE_BYTES)
 
 
 def once(

@@ -28,7 +28,7 @@ class CreateModel:
 def create_model(transaction: Transaction, command: CreateModel) -> Changed[Model]:
     """Store the model.
 
-    Raises NotFound `PROVIDER_NOT_FOUND`, AlreadyExists `MODEL_EXISTS`, InvalidArgument when the scope is full.
+    Raises NotFound `PROVIDER_NOT_FOUND`, AlreadyExists `MODEL_EXISTS`, ResourceExhausted `SCOPE_FULL`.
     """
     provider = get_provider(transaction, command.name.provider)
     if transaction.models.get(command.name) is not None:
@@ -41,7 +41,7 @@ def create_model(transaction: Transaction, command: CreateModel) -> Changed[Mode
         create_time=command.now,
         update_time=command.now,
     )
-    check_scope_size(transaction, provider.scope, grows_by=model_bytes(model), field="parent")
+    check_scope_size(transaction, provider.scope, grows_by=model_bytes(model))
     if command.validate_only:
         return Changed(model, 0)
     transaction.models.add(model, provider)

@@ -30,7 +30,7 @@ class CreateProvider:
 def create_provider(transaction: Transaction, command: CreateProvider) -> Changed[Provider]:
     """Store the provider; as default, it takes that from the owner's other one.
 
-    Raises AlreadyExists `PROVIDER_EXISTS` and InvalidArgument when the scope is full.
+    Raises AlreadyExists `PROVIDER_EXISTS` and ResourceExhausted `SCOPE_FULL`.
     """
     if transaction.providers.get(command.name) is not None:
         raise provider_exists(command.name)
@@ -44,7 +44,7 @@ def create_provider(transaction: Transaction, command: CreateProvider) -> Change
         create_time=command.now,
         update_time=command.now,
     )
-    check_scope_size(transaction, provider.scope, grows_by=provider_bytes(provider), field="parent")
+    check_scope_size(transaction, provider.scope, grows_by=provider_bytes(provider))
     if command.validate_only:
         return Changed(provider, 0)
     if provider.settings.is_default:

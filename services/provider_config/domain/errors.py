@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import enum
 
-from libs.core.errors import Aborted, AlreadyExists, FieldViolation, Internal, InvalidArgument, NotFound, Unavailable
-from libs.core.resource_names import ModelName, ProviderName
+from libs.core.errors import (
+    Aborted,
+    AlreadyExists,
+    FieldViolation,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    QuotaViolation,
+    ResourceExhausted,
+    Unavailable,
+)
+from libs.core.resource_names import ModelName, Owner, ProviderName
 
 
 class Reason(enum.StrEnum):
@@ -17,6 +27,7 @@ class Reason(enum.StrEnum):
     PROVIDER_EXISTS = "PROVIDER_EXISTS"
     MODEL_NOT_FOUND = "MODEL_NOT_FOUND"
     MODEL_EXISTS = "MODEL_EXISTS"
+    SCOPE_FULL = "SCOPE_FULL"
     DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
     INTERNAL = "INTERNAL"
 
@@ -57,6 +68,17 @@ def etag_mismatch(name: ProviderName | ModelName) -> Aborted:
         Reason.ETAG_MISMATCH,
         f"{name} changed since the etag was read; read it again and retry",
         metadata={"name": str(name)},
+    )
+
+
+def scope_full(scope: Owner, most_bytes: int) -> ResourceExhausted:
+    """A tenant's configuration has reached its size limit."""
+    return ResourceExhausted(
+        Reason.SCOPE_FULL,
+        f"{scope} and its users hold about {most_bytes // 1000} kB of providers and models, the most there can be; "
+        "delete some, or shorten their texts",
+        metadata={"scope": str(scope)},
+        quota_violations=(QuotaViolation(subject=str(scope), description="size of its configuration"),),
     )
 
 

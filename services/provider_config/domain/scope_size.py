@@ -2,7 +2,7 @@
 
 A router receives a snapshot as one message, and gRPC's default limit for a received message is 4 MiB. What a scope
 holds is therefore bounded when it is changed, so that no tenant can break the stream that all tenants share. A
-plain provider with three models takes about a kilobyte: thousands fit.
+plain provider with three models counts for little more than a kilobyte: thousands fit.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from services.provider_config.domain.model import Model
 from services.provider_config.domain.provider import Provider
 
-# 500 kB below gRPC's 4 MiB, for the frame around the providers.
+# Half a megabyte below gRPC's 4 MiB, for the frame around the providers.
 MAX_SCOPE_BYTES = 3_600_000
 
 # Tags, lengths, numbers and times of a message, beyond the bytes of its texts: at most this, tested.

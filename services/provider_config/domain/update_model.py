@@ -28,7 +28,7 @@ class UpdateModel:
 def update_model(transaction: Transaction, command: UpdateModel) -> Changed[Model]:
     """Store the next version. When nothing differs, nothing is stored, and the revision is the present one.
 
-    Raises NotFound `MODEL_NOT_FOUND`, Aborted `ETAG_MISMATCH`, InvalidArgument when the scope is full.
+    Raises NotFound `MODEL_NOT_FOUND`, Aborted `ETAG_MISMATCH`, ResourceExhausted `SCOPE_FULL`.
     """
     model = get_model(transaction, command.name)
     provider = get_provider(transaction, command.name.provider)
@@ -39,6 +39,6 @@ def update_model(transaction: Transaction, command: UpdateModel) -> Changed[Mode
         return Changed(model, transaction.revision())
     changed = model.changed(settings, now=command.now)
     growth = model_bytes(changed) - model_bytes(model)
-    check_scope_size(transaction, provider.scope, grows_by=growth, field="model")
+    check_scope_size(transaction, provider.scope, grows_by=growth)
     transaction.models.put(changed)
     return Changed(changed, transaction.advance(provider.scope))

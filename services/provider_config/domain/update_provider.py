@@ -46,7 +46,7 @@ def update_provider(transaction: Transaction, command: UpdateProvider) -> Change
         return Changed(provider, transaction.revision())
     changed = provider.changed(settings, now=command.now)
     growth = provider_bytes(changed) - provider_bytes(provider)
-    check_scope_size(transaction, provider.scope, grows_by=growth, field="provider")
+    check_scope_size(transaction, provider.scope, grows_by=growth)
     if settings.is_default:
         yield_default(transaction, changed, now=command.now)
     transaction.providers.put(changed)

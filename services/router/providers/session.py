@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+import re
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import aiohttp
 from yarl import URL
 
+from libs.core.secret import Secret
 from services.router.domain.errors import ProviderError, Reason
-from services.router.domain.generation import Answer, Finished, ProviderEvent
+from services.router.domain.generation import Answer
 from services.router.domain.ports import Dispatch
-from services.router.providers.base import Dialect, EncodedRequest, StreamDecoder
-from services.router.providers.sse import EventReader
+from services.router.providers.answer_stream import HttpProviderStream
+from services.router.providers.base import Dialect, EncodedRequest
+from services.router.providers.transport import give_back, timer, transport_errors
 
 _HTTP_OK = 200
 _MAX_ERROR_BODY = 64 * 1024
+_ERROR_BODY_S = 5.0
+_MASK = b"[masked]"
 _USER_AGENT = "gatehouse"
+_MAX_URLS = 10_000
+# What may stand in a header after `Bearer `: visible ASCII.
+_KEY = re.compile(rb"[\x21-\x7e]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timers:
     """How long each phase of an attempt may take, in seconds; the call's own deadline bounds them all.
 
-    `first_event_s` is from the connection to the first byte of the answer's body, for a whole answer to its end;
-    `idle_s` between two reads of a stream.
+    `first_event_s` is from the sending of the call to the first byte of the answer's body, for a whole answer to its
+    end; `connect_s` is a part of it; `idle_s` is between two reads of a stream.
     """
 
     connect_s: float = 5.0
@@ -53,7 +61,7 @@ class HttpProviderSession:
             # No limit here: admission to the router is the limit, and a queue inside the session would be invisible.
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=30, keepalive_timeout=30),
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=timers.connect_s),
+            timeout=aiohttp.ClientTimeout(total=None, connect=timers.connect_s),
             auto_decompress=False,
             trust_env=False,
             raise_for_status=False,
@@ -68,55 +76,46 @@ class HttpProviderSession:
     async def generate(self, dispatch: Dispatch) -> Answer:
         """Send one attempt and wait for its whole answer. Raises ProviderError."""
         dialect = self._dialects[dispatch.target.provider.type]
-        async with self._timer("first_event", self._timers.first_event_s):
+        async with timer("first_event", self._first_event_deadline()):
             response = await self._send(dialect, dispatch, stream=False)
-            try:
-                with _transport_errors(sent=True):
-                    body = await self._read_all(response)
-            finally:
-                response.close() if not response.content.at_eof() else response.release()
-        if response.status != _HTTP_OK:
-            raise dialect.classify(response.status, _headers(response), body)
+            if response.status != _HTTP_OK:
+                raise await self._failure(dialect, dispatch, response)
+            body = await self._read_answer(response)
         return dialect.decode(body)
 
     async def stream(self, dispatch: Dispatch) -> HttpProviderStream:
         """Send one attempt and wait until the provider begins to answer. Raises ProviderError."""
         dialect = self._dialects[dispatch.target.provider.type]
-        async with self._timer("first_event", self._timers.first_event_s):
+        deadline = self._first_event_deadline()
+        async with timer("first_event", deadline):
             response = await self._send(dialect, dispatch, stream=True)
-            if response.status != _HTTP_OK or not response.content_type.startswith("text/event-stream"):
-                try:
-                    with _transport_errors(sent=True):
-                        body = await response.content.read(_MAX_ERROR_BODY)
-                finally:
-                    response.close()
-                if response.status == _HTTP_OK:
-                    raise ProviderError(Reason.PROVIDER_BAD_RESPONSE, status=_HTTP_OK, sent=True)
-                raise dialect.classify(response.status, _headers(response), body)
-        return HttpProviderStream(response, dialect.stream_decoder(), self._timers, self._lingering)
+            if not _is_event_stream(response):
+                raise await self._failure(dialect, dispatch, response)
+        return HttpProviderStream(
+            response,
+            dialect.stream_decoder(),
+            first_deadline=deadline,
+            idle_s=self._timers.idle_s,
+            lingering=self._lingering,
+        )
+
+    def _first_event_deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self._timers.first_event_s
 
     async def _send(self, dialect: Dialect, dispatch: Dispatch, *, stream: bool) -> aiohttp.ClientResponse:
-        provider, model = dispatch.target.provider, dispatch.target.model
         encoded = dialect.encode(
             dispatch.request,
-            provider_model_id=model.provider_model_id,
+            provider_model_id=dispatch.target.model.provider_model_id,
             output_limit=dispatch.output_limit,
             stream=stream,
         )
-        headers = {
-            "Content-Type": "application/json",
-            "Accept": "text/event-stream" if stream else "application/json",
-            # Answers are small and the loop is busy: no compression, so no decompression bombs either.
-            "Accept-Encoding": "identity",
-            "User-Agent": _USER_AGENT,
-            "X-Gatehouse-Attempt": dispatch.reference,
-        }
-        if dispatch.key is not None:
-            name, value = dialect.key_header(dispatch.key.reveal().decode("ascii"))
-            headers[name] = value
-        with _transport_errors(sent=False):
+        with transport_errors(sent=False):
             return await self._http.post(
-                self._url(provider.base_url, encoded), data=encoded.body, headers=headers, allow_redirects=False
+                self._url(dispatch.target.provider.base_url, encoded),
+                data=encoded.body,
+                # Made in place: a name for it would put the key into the frames of every traceback.
+                headers=_request_headers(dialect, dispatch, stream=stream),
+                allow_redirects=False,
             )
 
     def _url(self, base_url: str, encoded: EncodedRequest) -> URL:
@@ -127,111 +126,74 @@ class HttpProviderSession:
             url = self._urls[base_url, encoded.path] = URL(base_url.rstrip("/") + encoded.path, encoded=True)
         return url
 
-    async def _read_all(self, response: aiohttp.ClientResponse) -> bytes:
-        limit = self._max_answer_bytes if response.status == _HTTP_OK else _MAX_ERROR_BODY
-        chunks: list[bytes] = []
-        size = 0
-        while chunk := await response.content.readany():
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > limit:
-                if response.status == _HTTP_OK:
-                    raise ProviderError(Reason.PROVIDER_BAD_RESPONSE, status=_HTTP_OK, sent=True)
-                break
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-    @asynccontextmanager
-    async def _timer(self, timer: str, seconds: float) -> AsyncIterator[None]:
+    async def _read_answer(self, response: aiohttp.ClientResponse) -> bytes:
+        """The whole body of a good response."""
         try:
-            async with asyncio.timeout(seconds):
-                yield
-        except TimeoutError:
-            raise ProviderError(Reason.PROVIDER_TIMEOUT, timer=timer, sent=True) from None
+            with transport_errors(sent=True):
+                body, whole = await _read_up_to(response, self._max_answer_bytes)
+        finally:
+            give_back(response)
+        if not whole:
+            raise ProviderError(Reason.PROVIDER_BAD_RESPONSE, status=_HTTP_OK, sent=True)
+        return body
+
+    async def _failure(self, dialect: Dialect, dispatch: Dispatch, response: aiohttp.ClientResponse) -> ProviderError:
+        """What a response that is not the answer means."""
+        body = b""
+        try:
+            # The status says enough when the explanation is cut, slow or endless.
+            with suppress(ProviderError):
+                async with timer("first_event", asyncio.get_running_loop().time() + _ERROR_BODY_S):
+                    with transport_errors(sent=True):
+                        body, _ = await _read_up_to(response, _MAX_ERROR_BODY)
+        finally:
+            give_back(response)
+        return dialect.classify(response.status, response.headers, _without_key(body, dispatch.key))
 
 
-class HttpProviderStream:
-    """A `ports.ProviderStream` over one HTTP response."""
-
-    def __init__(
-        self,
-        response: aiohttp.ClientResponse,
-        decoder: StreamDecoder,
-        timers: Timers,
-        lingering: set[asyncio.Task[None]],
-    ) -> None:
-        self._response = response
-        self._decoder = decoder
-        self._timers = timers
-        self._reader = EventReader()
-        self._lingering = lingering
-        self._first = True
-        self._finished = False
-
-    async def read(self) -> list[ProviderEvent]:
-        """The next events. Raises ProviderError."""
-        events: list[ProviderEvent] = []
-        while not events and not self._finished:
-            timer, seconds = (
-                ("first_event", self._timers.first_event_s) if self._first else ("idle", self._timers.idle_s)
-            )
-            try:
-                with _transport_errors(sent=True):
-                    async with asyncio.timeout(seconds):
-                        chunk = await self._response.content.readany()
-            except TimeoutError:
-                raise ProviderError(Reason.PROVIDER_TIMEOUT, timer=timer, sent=True) from None
-            self._first = False
-            if chunk:
-                for data in self._reader.feed(chunk):
-                    events.extend(self._decoder.feed(data))
-            else:
-                events.extend(self._decoder.end())
-            self._finished = bool(events) and isinstance(events[-1], Finished)
-        return events
-
-    def close(self) -> None:
-        """Close the connection, or give it back when the answer was read to its end."""
-        if self._finished and not self._response.content.at_eof() and len(self._lingering) < _MAX_LINGERING:
-            # The provider has said all, only the end of the body is still under way: worth keeping the connection.
-            task = asyncio.create_task(_read_end(self._response))
-            self._lingering.add(task)
-            task.add_done_callback(self._lingering.discard)
-        elif self._finished and self._response.content.at_eof():
-            self._response.release()
-        else:
-            self._response.close()
+async def _read_up_to(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:
+    """The body and True, or a little more than its first `limit` bytes and False."""
+    chunks: list[bytes] = []
+    size = 0
+    while size <= limit:
+        chunk = await response.content.readany()
+        if not chunk:
+            return (chunks[0] if len(chunks) == 1 else b"".join(chunks)), True
+        chunks.append(chunk)
+        size += len(chunk)
+    return b"".join(chunks), False
 
 
-async def _read_end(response: aiohttp.ClientResponse) -> None:
-    try:
-        async with asyncio.timeout(_LINGER_S):
-            surplus = await response.content.readany()
-        if surplus:
-            response.close()
-    except (aiohttp.ClientError, OSError, TimeoutError):
-        response.close()
-    finally:
-        response.release()
+def _without_key(body: bytes, key: Secret | None) -> bytes:
+    """`body` with the key masked: careless providers quote it. Also as JSON writers that escape slashes spell it."""
+    if not key:
+        return body
+    return body.replace(key.reveal(), _MASK).replace(key.reveal().replace(b"/", rb"\/"), _MASK)
 
 
-_LINGER_S = 1.0
-_MAX_LINGERING = 1_000
-_MAX_URLS = 10_000
+def _request_headers(dialect: Dialect, dispatch: Dispatch, *, stream: bool) -> dict[str, str]:
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": "text/event-stream" if stream else "application/json",
+        # Answers are small and the loop is busy: no compression, so no decompression bombs either.
+        "Accept-Encoding": "identity",
+        "User-Agent": _USER_AGENT,
+        "X-Gatehouse-Attempt": dispatch.reference,
+    }
+    if dispatch.key is not None:
+        if _KEY.fullmatch(dispatch.key.reveal()) is None:
+            # No provider gives out such keys, and the errors of whoever tries to send one quote it.
+            raise ProviderError(Reason.PROVIDER_KEY_REJECTED)
+        name, value = dialect.key_header(dispatch.key.reveal().decode("ascii"))
+        headers[name] = value
+    return headers
 
 
-def _headers(response: aiohttp.ClientResponse) -> Mapping[str, str]:
-    return response.headers
-
-
-@contextmanager
-def _transport_errors(*, sent: bool) -> Iterator[None]:
-    try:
-        yield
-    except aiohttp.ConnectionTimeoutError:
-        raise ProviderError(Reason.PROVIDER_TIMEOUT, timer="connect") from None
-    except aiohttp.ClientConnectorError:
-        raise ProviderError(Reason.PROVIDER_UNREACHABLE) from None
-    except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError, aiohttp.InvalidURL, ValueError):
-        raise ProviderError(Reason.PROVIDER_UNREACHABLE if sent else Reason.PROVIDER_BAD_RESPONSE, sent=sent) from None
-    except (aiohttp.ClientError, OSError):
-        raise ProviderError(Reason.PROVIDER_UNREACHABLE, sent=sent) from None
+def _is_event_stream(response: aiohttp.ClientResponse) -> bool:
+    headers = response.headers
+    return (
+        response.status == _HTTP_OK
+        and headers.get("Content-Type", "").lower().startswith("text/event-stream")
+        # Whoever compresses although `identity` was asked for is not understood.
+        and headers.get("Content-Encoding", "identity").lower() in {"identity", ""}
+    )

@@ -158,13 +158,13 @@ def _addends(event: UsageEvent) -> list[int]:
     """What `event` adds to its hour, in the order of ROLLUP_SUMS."""
     corrects = event.kind is EventKind.CORRECTION
     return [
-        not corrects,
-        event.outcome is Outcome.SUCCEEDED,
-        event.fallback,
+        0 if corrects else 1,
+        1 if event.outcome is Outcome.SUCCEEDED else 0,
+        1 if event.fallback else 0,
         *token_columns(event.tokens),
         event.cost or 0,
-        event.cost is None and not corrects,
-        event.duration_us is not None,
+        1 if event.cost is None and not corrects else 0,
+        0 if event.duration_us is None else 1,
         event.duration_us or 0,
     ]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
-
 from gatehouse import Client
 from gatehouse.cli import app
+from typer.testing import CliRunner
+
 from tests.unit.client.fake_gatehouse import FakeGatehouse, start
 
 

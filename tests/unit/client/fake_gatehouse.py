@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 import ipaddress
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import NameOID
-from google.protobuf import message_factory
-from google.protobuf.message import Message
-from google.rpc import error_details_pb2, status_pb2
-
 from gatehouse.keyvault.v1 import key_service_pb2
 from gatehouse.providerconfig.v1 import model_service_pb2, provider_service_pb2
 from gatehouse.router.v1 import generation_service_pb2
 from gatehouse.usage.v1 import quota_service_pb2, usage_service_pb2
+from google.protobuf import message_factory
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
 
 SERVICES = [
     service
@@ -99,23 +98,30 @@ class FakeGatehouse:
         request_class = message_factory.GetMessageClass(method.input_type)
         response_class = message_factory.GetMessageClass(method.output_type)
 
+        def empty(_: object) -> Message:
+            return response_class()
+
+        def silent(_: object) -> tuple[Message, ...]:
+            return ()
+
         def record(request: Message, context: grpc.ServicerContext) -> None:
             metadata = {key: value for key, value in context.invocation_metadata()}  # noqa: C416 - named pairs
             self.received.append(Received(method.name, request, metadata, context.time_remaining() or 0.0))
 
         def unary(request: Message, context: grpc.ServicerContext) -> Message:
             record(request, context)
+            answer = empty(request)
             try:
-                return self.answers.get(method.name, lambda _: response_class())(request)
+                answer = self.answers.get(method.name, empty)(request)
             except Failure as error:
                 _abort(context, error)
-                raise AssertionError from error
+            return answer
 
         def stream(request: Message, context: grpc.ServicerContext) -> Iterator[Message]:
             record(request, context)
             context.add_callback(self.ended.set)
             try:
-                answer: Iterable[Message] = self.answers.get(method.name, lambda _: ())(request)
+                answer: Iterable[Message] = self.answers.get(method.name, silent)(request)
                 yield from answer
             except Failure as error:
                 _abort(context, error)
@@ -162,7 +168,7 @@ def make_certificates() -> tuple[bytes, bytes, bytes]:
     """A CA certificate, and a certificate for this machine's loopback with its key, all PEM."""
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test CA")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = datetime.now(UTC)
 
     def builder(name: x509.Name, public_key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
         return (
@@ -171,8 +177,8 @@ def make_certificates() -> tuple[bytes, bytes, bytes]:
             .issuer_name(ca_name)
             .public_key(public_key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(minutes=5))
-            .not_valid_after(now + datetime.timedelta(hours=1))
+            .not_valid_before(now - timedelta(minutes=5))
+            .not_valid_after(now + timedelta(hours=1))
         )
 
     ca = builder(ca_name, ca_key.public_key()).add_extension(x509.BasicConstraints(ca=True, path_length=0), True)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
-from google.type.money_pb2 import Money
-
 from gatehouse.keyvault.v1.key_pb2 import Key
 from gatehouse.providerconfig.v1.model_pb2 import Model, ModelPrice
 from gatehouse.providerconfig.v1.provider_pb2 import Capabilities, Provider, ProviderType
-from gatehouse.router.v1.generation_pb2 import Attempt, Latency, Outcome, Target, TokenUsage
+from gatehouse.router.v1.generation_pb2 import FINISH_REASON_STOP, Attempt, Latency, Outcome, Target, TokenUsage
 from gatehouse.router.v1.generation_service_pb2 import (
     Completed,
     ExplainRouteResponse,
@@ -17,9 +13,29 @@ from gatehouse.router.v1.generation_service_pb2 import (
     Started,
     StreamGenerateResponse,
 )
-from gatehouse.usage.v1.quota_pb2 import Quota, QuotaState
-from gatehouse.usage.v1.usage_record_pb2 import TokenCounts, UsageDimensions, UsageRecord
+from gatehouse.usage.v1.quota_pb2 import (
+    QUOTA_METRIC_COST,
+    QUOTA_METRIC_TOKENS,
+    QUOTA_WINDOW_DAY,
+    QUOTA_WINDOW_MONTH,
+    Quota,
+    QuotaState,
+)
+from gatehouse.usage.v1.usage_record_pb2 import (
+    ATTEMPT_OUTCOME_SUCCEEDED,
+    ATTEMPT_OUTCOME_UNKNOWN,
+    TOKEN_SOURCE_ESTIMATED,
+    TOKEN_SOURCE_REPORTED,
+    USAGE_EVENT_KIND_LAPSED,
+    USAGE_EVENT_KIND_SETTLED,
+    TokenCounts,
+    UsageDimensions,
+    UsageRecord,
+)
 from gatehouse.usage.v1.usage_service_pb2 import GetUsageStatsResponse, UsageStats
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.money_pb2 import Money
 
 NOON = Timestamp(seconds=1_790_000_000)
 KEY = Key(
@@ -70,7 +86,7 @@ TARGET = Target(
 )
 OUTCOME = Outcome(
     operation_id="op-1",
-    finish_reason="FINISH_REASON_STOP",
+    finish_reason=FINISH_REASON_STOP,
     usage=TokenUsage(input_tokens=12, output_tokens=34),
     cost=Money(currency_code="USD", nanos=12_450),
     served_by=TARGET,
@@ -96,25 +112,25 @@ PLAN = ExplainRouteResponse(
 )
 RECORD = UsageRecord(
     sequence=7,
-    kind="USAGE_EVENT_KIND_SETTLED",
+    kind=USAGE_EVENT_KIND_SETTLED,
     tenant="acme",
     operation_id="op-1",
     attempt=1,
     dimensions=UsageDimensions(user="dev", provider=PROVIDER.name, model="gpt-4o-mini"),
-    outcome="ATTEMPT_OUTCOME_SUCCEEDED",
+    outcome=ATTEMPT_OUTCOME_SUCCEEDED,
     tokens=TokenCounts(input_tokens=1_200, output_tokens=34),
-    token_source="TOKEN_SOURCE_REPORTED",
+    token_source=TOKEN_SOURCE_REPORTED,
     cost_nano_usd=12_450,
     start_time=NOON,
     duration=Duration(nanos=412_000_000),
 )
 LAPSED = UsageRecord(
-    kind="USAGE_EVENT_KIND_LAPSED",
+    kind=USAGE_EVENT_KIND_LAPSED,
     operation_id="op-2",
     attempt=1,
-    outcome="ATTEMPT_OUTCOME_UNKNOWN",
+    outcome=ATTEMPT_OUTCOME_UNKNOWN,
     tokens=TokenCounts(input_tokens=9),
-    token_source="TOKEN_SOURCE_ESTIMATED",
+    token_source=TOKEN_SOURCE_ESTIMATED,
 )
 STATS = GetUsageStatsResponse(
     rows=[
@@ -132,16 +148,16 @@ STATS = GetUsageStatsResponse(
 DAILY = Quota(
     name="tenants/acme/quotas/daily",
     etag="q1",
-    metric="QUOTA_METRIC_TOKENS",
-    window="QUOTA_WINDOW_DAY",
+    metric=QUOTA_METRIC_TOKENS,
+    window=QUOTA_WINDOW_DAY,
     time_zone="UTC",
     limit=200_000,
 )
 MONTHLY = Quota(
     name="tenants/acme/quotas/monthly",
     etag="q2",
-    metric="QUOTA_METRIC_COST",
-    window="QUOTA_WINDOW_MONTH",
+    metric=QUOTA_METRIC_COST,
+    window=QUOTA_WINDOW_MONTH,
     time_zone="Europe/Berlin",
     limit=50_000_000_000,
 )

@@ -4,14 +4,14 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+import gatehouse
 import grpc
 import pytest
-
-import gatehouse
 from gatehouse import AsyncClient
 from gatehouse.keyvault.v1.key_pb2 import Key
 from gatehouse.keyvault.v1.key_service_pb2 import ListKeysResponse
 from gatehouse.router.v1.generation_service_pb2 import GenerateResponse, StreamGenerateResponse
+
 from tests.unit.client.fake_gatehouse import FakeGatehouse, failure
 from tests.unit.client.test_client_generate import endless
 

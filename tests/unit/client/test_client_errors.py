@@ -1,18 +1,18 @@
 from __future__ import annotations
 
+import gatehouse
 import grpc
 import pytest
-from google.protobuf.duration_pb2 import Duration
-from google.rpc import error_details_pb2
-
-import gatehouse
 from gatehouse import Client, GatehouseError
 from gatehouse.advice import advice_for
 from gatehouse.errors import ERROR_CLASSES, FieldViolation, PreconditionViolation, QuotaViolation
 from gatehouse.router.v1.error_reason_pb2 import ErrorReason
 from gatehouse.router.v1.generation_pb2 import PartialOutcome, TokenUsage
 from gatehouse.router.v1.generation_service_pb2 import StreamGenerateResponse
-from tests.unit.client.fake_gatehouse import FakeGatehouse, Failure, failure, make_certificates
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import error_details_pb2
+
+from tests.unit.client.fake_gatehouse import Failure, FakeGatehouse, failure, make_certificates
 
 
 def raised_by(client: Client) -> GatehouseError:

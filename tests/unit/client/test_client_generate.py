@@ -3,9 +3,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import pytest
-
 import gatehouse
+import pytest
 from gatehouse import Client, GatehouseError
 from gatehouse.router.v1.generation_pb2 import Generation, Outcome, TokenUsage
 from gatehouse.router.v1.generation_service_pb2 import (
@@ -16,15 +15,21 @@ from gatehouse.router.v1.generation_service_pb2 import (
     ToolArgumentsDelta,
     ToolCallStarted,
 )
-from gatehouse.router.v1.message_pb2 import Message, Part, ToolCall
+from gatehouse.router.v1.message_pb2 import ROLE_ASSISTANT, Message, Part, ToolCall
+
 from tests.unit.client.fake_gatehouse import FakeGatehouse
 
 SKY = GenerateResponse(
     message=Message(
-        role="ROLE_ASSISTANT", parts=[Part(text="Be"), Part(text="cause."), Part(tool_call=ToolCall(id="1"))]
+        role=ROLE_ASSISTANT, parts=[Part(text="Be"), Part(text="cause."), Part(tool_call=ToolCall(id="1"))]
     ),
     outcome=Outcome(operation_id="op", usage=TokenUsage(input_tokens=4)),
 )
+
+
+def slow(_: object) -> GenerateResponse:
+    time.sleep(2)
+    return GenerateResponse()
 
 
 def sent(fake: FakeGatehouse, method: str = "Generate") -> Generation:
@@ -137,8 +142,8 @@ def test_a_token_no_header_can_carry_is_refused_without_quoting_it(fake: FakeGat
 
 
 def test_a_slow_answer_ends_at_the_deadline(fake: FakeGatehouse, client: Client) -> None:
-    fake.answers["Generate"] = lambda _: time.sleep(1) or GenerateResponse()  # type: ignore[func-returns-value]
-    with pytest.raises(gatehouse.DeadlineExceeded, match="within 0.1 s"):
+    fake.answers["Generate"] = slow
+    with pytest.raises(gatehouse.DeadlineExceeded, match=r"within 0\.1 s"):
         client.generate("x", timeout=0.1)
 
 
@@ -163,9 +168,8 @@ def test_a_stream_gives_typed_events_in_order(fake: FakeGatehouse, client: Clien
     assert events[2].tool_call_started == ToolCallStarted(name="clock")
     assert events[3].tool_arguments_delta == ToolArgumentsDelta(arguments_json="{}")
     assert events[4].outcome == SKY.outcome
-    assert (
-        events[1].started is events[1].tool_call_started is events[1].tool_arguments_delta is events[1].outcome is None
-    )
+    text = events[1]
+    assert (text.started, text.tool_call_started, text.tool_arguments_delta, text.outcome) == (None,) * 4
 
 
 def endless(_: Any) -> Any:

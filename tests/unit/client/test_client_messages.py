@@ -3,22 +3,30 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from gatehouse import assistant, image, json_schema, system, tool, tool_result, user
-from gatehouse.router.v1.message_pb2 import Message, Part, ToolCall, ToolResult
+from gatehouse.router.v1.message_pb2 import (
+    ROLE_ASSISTANT,
+    ROLE_SYSTEM,
+    ROLE_TOOL,
+    ROLE_USER,
+    Message,
+    Part,
+    ToolCall,
+    ToolResult,
+)
 
 PNG = b"\x89PNG\r\n\x1a\n..."
 
 
 def test_each_role_has_its_helper() -> None:
-    assert system("a") == Message(role="ROLE_SYSTEM", parts=[Part(text="a")])
-    assert assistant("a") == Message(role="ROLE_ASSISTANT", parts=[Part(text="a")])
-    assert user("a", "b") == Message(role="ROLE_USER", parts=[Part(text="a"), Part(text="b")])
+    assert system("a") == Message(role=ROLE_SYSTEM, parts=[Part(text="a")])
+    assert assistant("a") == Message(role=ROLE_ASSISTANT, parts=[Part(text="a")])
+    assert user("a", "b") == Message(role=ROLE_USER, parts=[Part(text="a"), Part(text="b")])
 
 
 def test_a_tool_result_answers_a_call() -> None:
     expected = Part(tool_result=ToolResult(tool_call_id="c1", content='{"hour": 7}'))
-    assert tool_result(ToolCall(id="c1"), {"hour": 7}) == Message(role="ROLE_TOOL", parts=[expected])
+    assert tool_result(ToolCall(id="c1"), {"hour": 7}) == Message(role=ROLE_TOOL, parts=[expected])
     failed = tool_result("c1", "no clock", is_error=True).parts[0].tool_result
     assert (failed.content, failed.is_error) == ("no clock", True)
 

@@ -3,15 +3,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
-
 import gatehouse
+import pytest
 from gatehouse import AsyncClient, Client
 from gatehouse.keyvault.v1.key_pb2 import Key
 from gatehouse.keyvault.v1.key_service_pb2 import ListKeysResponse
 from gatehouse.operations import generation, keys, models, providers, quotas, usage
 from gatehouse.operations.operation import Listing, Operation
 from gatehouse.providerconfig.v1.provider_service_pb2 import UpdateProviderResponse
+
 from tests.unit.client.fake_gatehouse import SERVICES, FakeGatehouse
 
 KEY, PROVIDER, MODEL, QUOTA = (
@@ -68,8 +68,8 @@ def test_a_call_fits_its_method(operation: Operation[Any]) -> None:
     services = {service.full_name: service for service in SERVICES}
     service, name = operation.method.strip("/").split("/")
     method = services[service].methods_by_name[name]
-    assert operation.request.DESCRIPTOR == method.input_type
-    assert operation.response.DESCRIPTOR == method.output_type
+    assert method.input_type == operation.request.DESCRIPTOR
+    assert method.output_type == operation.response.DESCRIPTOR
     assert operation.service == HOMES[service.split(".")[1]]
     operation.pick(operation.response())
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from libs.core.errors import Aborted, AlreadyExists, InvalidArgument, NotFound
+from libs.core.errors import Aborted, AlreadyExists, InvalidArgument, NotFound, ResourceExhausted
 from libs.core.resource_names import KeyName, ModelName, Owner
 from services.provider_config.domain import changes
 from services.provider_config.domain.create_model import create_model
@@ -164,13 +164,13 @@ async def test_what_does_not_exist_cannot_be_changed(store: MemoryStore, change:
 async def test_a_full_scope_takes_no_more_but_can_shrink(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(changes, "MAX_SCOPE_BYTES", 1500)
     await _create(store, "a", description="x" * 500)
-    with pytest.raises(InvalidArgument) as caught:
+    with pytest.raises(ResourceExhausted) as caught:
         await _create(store, "b", owner=Owner("acme", "ann"), description="x" * 500)
-    assert caught.value.metadata == {"field": "parent"}
-    with pytest.raises(InvalidArgument):
+    assert (caught.value.reason, caught.value.metadata) == ("SCOPE_FULL", {"scope": "tenants/acme"})
+    with pytest.raises(ResourceExhausted):
         await _update(store, "a", description="x" * 1500)
     large = model_creation(provider=provider_name("a"), display_name="x" * 600)
-    with pytest.raises(InvalidArgument):
+    with pytest.raises(ResourceExhausted):
         await store.write(partial(create_model, command=large))
     await _create(store, "c", owner=Owner("other"), description="x" * 500)
     await _update(store, "a", description="")

@@ -30,8 +30,8 @@ def split(total: int, *shares: int) -> list[int]:
     return [*parts, total]
 
 
-@given(prices, tokens, tokens, tokens, tokens, tokens)
-def test_a_cost_is_at_most_half_a_nano_usd_off(price: TokenPrices, *counts: int) -> None:
+@given(prices, st.tuples(tokens, tokens, tokens, tokens, tokens))
+def test_a_cost_is_at_most_half_a_nano_usd_off(price: TokenPrices, counts: tuple[int, int, int, int, int]) -> None:
     uncached, cache_read, cache_write, output, reasoning = counts
     cost = price.cost(
         TokenCounts(

@@ -12,7 +12,7 @@ import typer
 from gatehouse.cli.command import command
 from gatehouse.cli.failures import show_failure
 from gatehouse.cli.inputs import LabelOption, labels_of
-from gatehouse.cli.output import as_document, cost, milliseconds, print_json
+from gatehouse.cli.output import as_document, cost, milliseconds, print_json, short
 from gatehouse.cli.session import Session
 from gatehouse.cli.terminal import console, note, printable, stdin_is_terminal
 from gatehouse.errors import GatehouseError
@@ -204,8 +204,8 @@ def _show_outcome(outcome: Outcome) -> None:
     attempts = len(outcome.attempts)
     gateway, provider = latency.gateway.ToNanoseconds(), latency.provider.ToNanoseconds()
     facts = [
-        f"{served.provider} / {served.model}",
-        served.key or "no key",
+        f"{short(served.provider)} / {served.model}",
+        f"key {short(served.key)}" if served.key else "no key",
         tokens,
         cost(cost_nano_usd(outcome)),
         f"gateway {milliseconds(gateway)}, provider {milliseconds(provider)}",

@@ -8,7 +8,7 @@ import typer
 
 from gatehouse.cli.command import command
 from gatehouse.cli.inputs import LabelOption, labels_of
-from gatehouse.cli.output import Column, as_document, print_json, show_table
+from gatehouse.cli.output import Column, as_document, print_json, short, show_table
 from gatehouse.cli.session import Session
 from gatehouse.cli.terminal import note
 
@@ -51,16 +51,16 @@ def explain(
         return
     targets: list[Column[tuple[int, Target]]] = [
         Column("TRY", lambda row: str(row[0]), right=True),
-        Column("PROVIDER", lambda row: row[1].provider),
+        Column("PROVIDER", lambda row: short(row[1].provider)),
         Column("MODEL", lambda row: row[1].model),
-        Column("KEY", lambda row: row[1].key or "none"),
+        Column("KEY", lambda row: short(row[1].key) or "none"),
         Column("RULE", lambda row: row[1].rule),
         Column("WHY", lambda row: row[1].reason),
     ]
     show_table(enumerate(plan.targets, start=1), targets, empty="no target can serve this call")
     if plan.rejected:
         rejected: list[Column[RejectedTarget]] = [
-            Column("PROVIDER", lambda row: row.target.provider),
+            Column("PROVIDER", lambda row: short(row.target.provider)),
             Column("MODEL", lambda row: row.target.model),
             Column("CAUSE", lambda row: row.cause),
             Column("WHY", lambda row: row.description),

@@ -8,7 +8,7 @@ import typer
 
 from gatehouse.cli.command import command, group
 from gatehouse.cli.inputs import OwnerOption, YesOption, dollars_of
-from gatehouse.cli.output import Column, local_time, show_message, show_messages
+from gatehouse.cli.output import Column, local_time, short, show_message, show_messages
 from gatehouse.cli.providers import capabilities
 from gatehouse.cli.session import Owner, Session
 from gatehouse.cli.terminal import confirm, note
@@ -98,7 +98,7 @@ def list_models(session: Session, *, provider: ProviderOption = None, owner: Own
     if provider is None:
         raise typer.BadParameter("say whose models: --provider openai", param_hint="--provider")
     columns: list[Column[Model]] = [
-        Column("NAME", lambda model: model.name),
+        Column("MODEL", lambda model: short(model.name)),
         Column("AT THE PROVIDER", lambda model: model.provider_model_id),
         Column("STATE", lambda model: "enabled" if model.enabled else "disabled"),
         Column("CONTEXT", lambda model: _tokens(model.context_tokens), right=True),

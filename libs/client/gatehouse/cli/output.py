@@ -110,6 +110,16 @@ def words(labels: Iterable[tuple[str, str]]) -> str:
     return ", ".join(f"{name}={value}" for name, value in sorted(labels))
 
 
+def short(name: str) -> str:
+    """A resource name for a narrow column: `openai`, `openai (platform)`, `openai (user ann)`."""
+    owner, _, resource_id = name.rpartition("/")
+    owner = owner.rpartition("/")[0]
+    if owner == "platform":
+        return f"{resource_id} (platform)"
+    _, user, user_id = owner.partition("/users/")
+    return f"{resource_id} (user {user_id})" if user else resource_id
+
+
 def _table(*, terminal: bool, header: bool = True) -> Table:
     from rich import box
     from rich.table import Table

@@ -8,7 +8,7 @@ import typer
 
 from gatehouse.cli.command import command, group
 from gatehouse.cli.inputs import LabelOption, OwnerOption, YesOption, labels_of
-from gatehouse.cli.output import Column, local_time, show_message, show_messages, words
+from gatehouse.cli.output import Column, local_time, short, show_message, show_messages, words
 from gatehouse.cli.session import Owner, Session
 from gatehouse.cli.terminal import confirm, note
 
@@ -91,7 +91,7 @@ def list_providers(session: Session, *, owner: OwnerOption = Owner.TENANT) -> No
         Column("STATE", _state),
         Column("PRIORITY", lambda provider: str(provider.priority), right=True),
         Column("MODEL", lambda provider: provider.default_model),
-        Column("KEY", lambda provider: provider.key),
+        Column("KEY", lambda provider: short(provider.key)),
         Column("BASE URL", lambda provider: provider.base_url),
     ]
     parent = session.parent(owner)

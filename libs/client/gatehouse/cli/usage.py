@@ -18,6 +18,7 @@ from gatehouse.cli.output import (
     local_time,
     milliseconds,
     print_json,
+    short,
     show_messages,
     show_table,
 )
@@ -77,7 +78,7 @@ def records(
     columns: list[Column[UsageRecord]] = [
         Column("BEGAN", lambda record: local_time(record.start_time)),
         Column("USER", lambda record: record.dimensions.user),
-        Column("PROVIDER", lambda record: record.dimensions.provider),
+        Column("PROVIDER", lambda record: short(record.dimensions.provider)),
         Column("MODEL", lambda record: record.dimensions.model),
         Column("OUTCOME", _outcome),
         Column("IN", _tokens_in, right=True),

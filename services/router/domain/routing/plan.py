@@ -166,7 +166,7 @@ def plan_route(
     for provider, rule in _candidates(request, caller, configuration):
         wanted = request.model if rule is Rule.REQUEST else ""
         model = _model(provider, wanted)
-        known_model = known_model or model is not None
+        known_model = known_model or (rule is Rule.REQUEST and model is not None)
         obstacle = judge.obstacle(provider, model, wanted)
         if obstacle is None and model is not None:
             if targets and not request.fallback:

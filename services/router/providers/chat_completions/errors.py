@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import orjson
@@ -12,18 +14,32 @@ from services.router.domain.errors import ProviderError, Reason
 
 _Json = dict[str, Any]
 _MAX_MESSAGE = 300
+_OK = 200
 
 _EXPLAINED = frozenset({Reason.PROVIDER_INVALID_REQUEST, Reason.CONTEXT_TOO_LONG, Reason.PROVIDER_MODEL_NOT_FOUND})
+# Codes and types, of OpenAI and of servers that took them over.
 _CODES: Mapping[str, Reason] = {
     "context_length_exceeded": Reason.CONTEXT_TOO_LONG,
     "insufficient_quota": Reason.PROVIDER_BILLING,
     "billing_hard_limit_reached": Reason.PROVIDER_BILLING,
+    "billing_not_active": Reason.PROVIDER_BILLING,
     "invalid_api_key": Reason.PROVIDER_KEY_REJECTED,
     "model_not_found": Reason.PROVIDER_MODEL_NOT_FOUND,
     "content_policy_violation": Reason.CONTENT_REFUSED,
     "content_filter": Reason.CONTENT_REFUSED,
     "rate_limit_exceeded": Reason.PROVIDER_RATE_LIMITED,
+    "overloaded": Reason.PROVIDER_OVERLOADED,
+    "overloaded_error": Reason.PROVIDER_OVERLOADED,
 }
+# For servers that tell the cause of a 400 in words only; lower case.
+_WORDS: tuple[tuple[str, Reason], ...] = (
+    ("maximum context length", Reason.CONTEXT_TOO_LONG),
+    ("prompt is too long", Reason.CONTEXT_TOO_LONG),
+    ("credit balance is too low", Reason.PROVIDER_BILLING),
+    ("api key not valid", Reason.PROVIDER_KEY_REJECTED),
+    ("incorrect api key", Reason.PROVIDER_KEY_REJECTED),
+)
+_WORDED_STATUSES = frozenset({400, 422})
 _STATUSES: Mapping[int, Reason] = {
     400: Reason.PROVIDER_INVALID_REQUEST,
     401: Reason.PROVIDER_KEY_REJECTED,
@@ -40,12 +56,15 @@ _STATUSES: Mapping[int, Reason] = {
 
 
 def classify_failure(status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
-    """What a failed response means, by status, OpenAI's error codes and, where servers have none, their words."""
+    """What a failed response means, by OpenAI's error codes, by words where servers have none, by status.
+
+    Status 200 is for a response that is no answer of the kind asked for.
+    """
     error = _error_object(body)
-    code = str(error.get("code") or error.get("type") or "")
-    message = error.get("message")
-    text = message if isinstance(message, str) else ""
-    reason = _by_code(code, text.lower()) or _by_status(status)
+    if status == _OK:
+        return embedded_error(error) if error else malformed()
+    text = _message(error)
+    reason = _by_code(error) or (_by_words(text) if status in _WORDED_STATUSES else None) or _by_status(status)
     return ProviderError(
         reason,
         status=status,
@@ -55,14 +74,62 @@ def classify_failure(status: int, headers: Mapping[str, str], body: bytes) -> Pr
     )
 
 
-def _by_code(code: str, text: str) -> Reason | None:
-    reason = _CODES.get(code)
-    if reason is None and ("maximum context length" in text or "prompt is too long" in text):
-        return Reason.CONTEXT_TOO_LONG
-    return reason
+def embedded_error(error: object) -> ProviderError:
+    """An error that came with HTTP 200, whole or inside a stream."""
+    fields: _Json = error if isinstance(error, dict) else {"message": error}
+    reason = _by_code(fields) or _by_embedded_status(fields.get("code")) or _by_words(_message(fields))
+    return ProviderError(reason or Reason.PROVIDER_ERROR, status=_OK, sent=True)
 
 
-_CLIENT_ERROR, _SERVER_ERROR = 400, 500
+def malformed() -> ProviderError:
+    """An answer that is none."""
+    return ProviderError(Reason.PROVIDER_BAD_RESPONSE, status=_OK, sent=True)
+
+
+def _error_object(body: bytes) -> _Json:
+    """The error in `body`: under `error`, the body itself, or either as the only entry of a list."""
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    if isinstance(parsed, list) and parsed:
+        parsed = parsed[0]
+    if not isinstance(parsed, dict):
+        return {}
+    error = parsed.get("error")
+    if isinstance(error, dict):
+        return error
+    if isinstance(error, str):
+        return {"message": error}
+    return parsed if isinstance(parsed.get("message"), str) else {}
+
+
+def _message(error: _Json) -> str:
+    message = error.get("message")
+    return message if isinstance(message, str) else ""
+
+
+def _by_code(error: _Json) -> Reason | None:
+    for name in ("code", "type"):
+        value = error.get(name)
+        if isinstance(value, str) and value in _CODES:
+            return _CODES[value]
+    return None
+
+
+def _by_words(message: str) -> Reason | None:
+    lowered = message.lower()
+    return next((reason for words, reason in _WORDS if words in lowered), None)
+
+
+_CLIENT_ERROR, _SERVER_ERROR, _NO_STATUS = 400, 500, 600
+
+
+def _by_embedded_status(code: object) -> Reason | None:
+    """Gateways put the status they saw into the error they pass on."""
+    if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) == len("429"):
+        code = int(code)
+    return _by_status(code) if isinstance(code, int) and _CLIENT_ERROR <= code < _NO_STATUS else None
 
 
 def _by_status(status: int) -> Reason:
@@ -75,43 +142,39 @@ def _by_status(status: int) -> Reason:
     return Reason.PROVIDER_INVALID_REQUEST if status >= _CLIENT_ERROR else Reason.PROVIDER_BAD_RESPONSE
 
 
+LONGEST_HINT_S = 86_400.0
+"""Hints beyond a day are cut to it: nobody waits longer on a word."""
+
+
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """The provider's hint in seconds, from `retry-after-ms` or `retry-after`; None without a usable one."""
+    """The provider's hint in seconds, 0 to a day, from `retry-after-ms` or `retry-after`; None without a usable one."""
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         value = headers.get(name)
         if value is not None:
-            try:
-                seconds = float(value) * unit
-            except ValueError:
-                continue
-            if 0 <= seconds < float("inf"):
-                return seconds
+            seconds = _seconds(value, unit)
+            if seconds is None and name == "retry-after":
+                seconds = _seconds_until(value, headers.get("date"))
+            # NaN is not at least 0 either.
+            if seconds is not None and seconds >= 0:
+                return min(seconds, LONGEST_HINT_S)
     return None
 
 
-def embedded_error(error: object) -> ProviderError:
-    """An error that came with HTTP 200, whole or inside a stream."""
-    fields: _Json = error if isinstance(error, dict) else {}
-    code = str(fields.get("code") or fields.get("type") or "")
-    reason = _by_code(code, str(fields.get("message") or "").lower())
-    if reason is None:
-        reason = Reason.PROVIDER_OVERLOADED if "overloaded" in code else Reason.PROVIDER_ERROR
-    return ProviderError(reason, status=200, sent=True)
-
-
-def _error_object(body: bytes) -> _Json:
+def _seconds(value: str, unit: float) -> float | None:
     try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return {}
-    if isinstance(parsed, list) and parsed:
-        parsed = parsed[0]
-    error = parsed.get("error") if isinstance(parsed, dict) else None
-    if isinstance(error, str):
-        return {"message": error}
-    return error if isinstance(error, dict) else {}
+        return float(value) * unit
+    except ValueError:
+        return None
 
 
-def malformed() -> ProviderError:
-    """An answer that is none."""
-    return ProviderError(Reason.PROVIDER_BAD_RESPONSE, status=200, sent=True)
+def _seconds_until(value: str, now: str | None) -> float | None:
+    """Seconds to an HTTP date, by the provider's own clock where it shows it; 0 for a date gone by."""
+    try:
+        then = parsedate_to_datetime(value).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    try:
+        base = parsedate_to_datetime(now).timestamp() if now else time.time()
+    except (ValueError, OverflowError):
+        base = time.time()
+    return max(0.0, then - base)

@@ -27,7 +27,7 @@ class SnapshotServicer(SnapshotServiceServicer):
     def __init__(self, feed: SnapshotFeed) -> None:
         self._feed = feed
 
-    async def WatchSnapshots(  # noqa: N802 - gRPC's name
+    async def WatchSnapshots(
         self, request_iterator: object, _context: object
     ) -> AsyncIterator[pb.WatchSnapshotsResponse]:
         """Send what the router watches, and hear meanwhile what else it wants. Goes on when it says no more."""

@@ -38,9 +38,7 @@ class ModelServicer(ModelServiceServicer):
         self._clock = clock
         self._caller = caller
 
-    async def CreateModel(  # noqa: N802 - gRPC's name
-        self, request: pb.CreateModelRequest, _context: object
-    ) -> pb.CreateModelResponse:
+    async def CreateModel(self, request: pb.CreateModelRequest, _context: object) -> pb.CreateModelResponse:
         """Create a model."""
         caller = name_of(self._caller())
         command = read_models.create_command(
@@ -60,16 +58,12 @@ class ModelServicer(ModelServiceServicer):
         _log_change(response.model.name, response.revision)
         return response
 
-    async def GetModel(  # noqa: N802 - gRPC's name
-        self, request: pb.GetModelRequest, _context: object
-    ) -> pb.GetModelResponse:
+    async def GetModel(self, request: pb.GetModelRequest, _context: object) -> pb.GetModelResponse:
         """Read a model."""
         model = await self._store.read(partial(get_model, name=ModelName.parse(request.name)))
         return pb.GetModelResponse(model=convert.model_message(model))
 
-    async def ListModels(  # noqa: N802 - gRPC's name
-        self, request: pb.ListModelsRequest, _context: object
-    ) -> pb.ListModelsResponse:
+    async def ListModels(self, request: pb.ListModelsRequest, _context: object) -> pb.ListModelsResponse:
         """Read a page of the models of one provider."""
         provider = ProviderName.parse(request.parent, field="parent")
         bound_to = {"method": "ListModels", "parent": request.parent}
@@ -81,18 +75,14 @@ class ModelServicer(ModelServiceServicer):
             next_page_token=encode_page_token(found[size - 1].name.model, bound_to) if more else "",
         )
 
-    async def UpdateModel(  # noqa: N802 - gRPC's name
-        self, request: pb.UpdateModelRequest, _context: object
-    ) -> pb.UpdateModelResponse:
+    async def UpdateModel(self, request: pb.UpdateModelRequest, _context: object) -> pb.UpdateModelResponse:
         """Change a model."""
         command = read_models.update_command(request, now=self._clock.now())
         changed = await self._store.write(partial(update_model, command=command))
         _log_change(str(command.name), changed.revision)
         return pb.UpdateModelResponse(model=convert.model_message(changed.resource), revision=changed.revision)
 
-    async def DeleteModel(  # noqa: N802 - gRPC's name
-        self, request: pb.DeleteModelRequest, _context: object
-    ) -> pb.DeleteModelResponse:
+    async def DeleteModel(self, request: pb.DeleteModelRequest, _context: object) -> pb.DeleteModelResponse:
         """Delete a model."""
         name = ModelName.parse(request.name)
         with FieldChecks() as check:

@@ -40,9 +40,7 @@ class ProviderServicer(ProviderServiceServicer):
         self._caller = caller
         self._allow_loopback = allow_loopback
 
-    async def CreateProvider(  # noqa: N802 - gRPC's name
-        self, request: pb.CreateProviderRequest, _context: object
-    ) -> pb.CreateProviderResponse:
+    async def CreateProvider(self, request: pb.CreateProviderRequest, _context: object) -> pb.CreateProviderResponse:
         """Create a provider."""
         caller = name_of(self._caller())
         command = read_providers.create_command(
@@ -64,16 +62,12 @@ class ProviderServicer(ProviderServiceServicer):
         _log_change(response.provider.name, response.revision)
         return response
 
-    async def GetProvider(  # noqa: N802 - gRPC's name
-        self, request: pb.GetProviderRequest, _context: object
-    ) -> pb.GetProviderResponse:
+    async def GetProvider(self, request: pb.GetProviderRequest, _context: object) -> pb.GetProviderResponse:
         """Read a provider."""
         provider = await self._store.read(partial(get_provider, name=ProviderName.parse(request.name)))
         return pb.GetProviderResponse(provider=convert.provider_message(provider))
 
-    async def ListProviders(  # noqa: N802 - gRPC's name
-        self, request: pb.ListProvidersRequest, _context: object
-    ) -> pb.ListProvidersResponse:
+    async def ListProviders(self, request: pb.ListProvidersRequest, _context: object) -> pb.ListProvidersResponse:
         """Read a page of the providers of one owner."""
         owner = Owner.parse(request.parent)
         bound_to = {"method": "ListProviders", "parent": request.parent}
@@ -85,18 +79,14 @@ class ProviderServicer(ProviderServiceServicer):
             next_page_token=encode_page_token(found[size - 1].name.provider, bound_to) if more else "",
         )
 
-    async def UpdateProvider(  # noqa: N802 - gRPC's name
-        self, request: pb.UpdateProviderRequest, _context: object
-    ) -> pb.UpdateProviderResponse:
+    async def UpdateProvider(self, request: pb.UpdateProviderRequest, _context: object) -> pb.UpdateProviderResponse:
         """Change a provider."""
         command = read_providers.update_command(request, now=self._clock.now(), allow_loopback=self._allow_loopback)
         changed = await self._store.write(partial(update_provider, command=command))
         _log_change(str(command.name), changed.revision)
         return pb.UpdateProviderResponse(provider=convert.provider_message(changed.resource), revision=changed.revision)
 
-    async def DeleteProvider(  # noqa: N802 - gRPC's name
-        self, request: pb.DeleteProviderRequest, _context: object
-    ) -> pb.DeleteProviderResponse:
+    async def DeleteProvider(self, request: pb.DeleteProviderRequest, _context: object) -> pb.DeleteProviderResponse:
         """Delete a provider and its models."""
         name = ProviderName.parse(request.name)
         with FieldChecks() as check:
@@ -105,7 +95,7 @@ class ProviderServicer(ProviderServiceServicer):
         _log_change(request.name, revision)
         return pb.DeleteProviderResponse(revision=revision)
 
-    async def ListProviderTypes(  # noqa: N802 - gRPC's name
+    async def ListProviderTypes(
         self, _request: pb.ListProviderTypesRequest, _context: object
     ) -> pb.ListProviderTypesResponse:
         """List the kinds of providers."""

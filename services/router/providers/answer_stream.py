@@ -1,0 +1,123 @@
+"""One streamed answer: from the bytes of a response to events."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+
+from services.router.domain.errors import ProviderError, Reason
+from services.router.domain.generation import Finished, ProviderEvent
+from services.router.providers.base import StreamDecoder
+from services.router.providers.sse import EventReader
+from services.router.providers.transport import give_back, timer, transport_errors
+
+_LINGER_S = 1.0
+_MAX_LINGERING = 1_000
+
+
+class HttpProviderStream:
+    """A `ports.ProviderStream` over one HTTP response. `first_deadline` is in seconds of the event loop's clock."""
+
+    def __init__(
+        self,
+        response: aiohttp.ClientResponse,
+        decoder: StreamDecoder,
+        *,
+        first_deadline: float,
+        idle_s: float,
+        lingering: set[asyncio.Task[None]],
+    ) -> None:
+        self._response = response
+        self._decoder = decoder
+        self._reader = EventReader()
+        self._first_deadline: float | None = first_deadline
+        self._idle_s = idle_s
+        self._lingering = lingering
+        self._failure: ProviderError | None = None
+        self._finished = False
+        self._closed = False
+
+    async def read(self) -> list[ProviderEvent]:
+        """The next events. Raises ProviderError."""
+        events: list[ProviderEvent] = []
+        while not events and not self._finished:
+            if self._failure is not None:
+                raise self._failure
+            try:
+                await self._receive(events)
+            except ProviderError as failure:
+                # What came before it is delivered first, or it would depend on how the bytes were split.
+                self._failure = failure
+            self._finished = bool(events) and isinstance(events[-1], Finished)
+        return events
+
+    def close(self) -> None:
+        """Close the connection, or give it back when the answer was read to its end."""
+        if self._closed:
+            return
+        self._closed = True
+        if not self._finished:
+            self._response.close()
+        elif self._response.content.at_eof() or len(self._lingering) >= _MAX_LINGERING:
+            give_back(self._response)
+        else:
+            # The provider has said all, only the end of the body is still under way: worth keeping the connection.
+            task = asyncio.create_task(_read_end(self._response))
+            self._lingering.add(task)
+            task.add_done_callback(self._lingering.discard)
+
+    async def _receive(self, events: list[ProviderEvent]) -> None:
+        """Read once and append what it means to `events`, also when it raises."""
+        try:
+            chunk = await self._chunk()
+        except ProviderError as failure:
+            try:
+                # An answer of which only the usage or the end marker was lost is an answer.
+                events.extend(self._decoder.end())
+            except ProviderError:
+                raise failure from None
+            return
+        if chunk:
+            for data in self._reader.feed(chunk):
+                events.extend(self._decoder.feed(data))
+            return
+        for data in self._reader.end():
+            try:
+                events.extend(self._decoder.feed(data))
+            except ProviderError as failure:
+                # Half an event is where the stream was cut; whether that matters the decoder knows.
+                if failure.reason is not Reason.PROVIDER_BAD_RESPONSE:
+                    raise
+        events.extend(self._decoder.end())
+
+    async def _chunk(self) -> bytes:
+        """Some bytes, none at the end."""
+        content = self._response.content
+        if self._first_deadline is not None:
+            name, deadline = "first_event", self._first_deadline
+        else:
+            name, deadline = "idle", asyncio.get_running_loop().time() + self._idle_s
+        try:
+            async with timer(name, deadline):
+                with transport_errors(sent=True):
+                    chunk = await content.readany()
+        except ProviderError:
+            # Of a broken connection aiohttp's reader keeps back what arrived before, and that will be billed.
+            chunk = content._read_nowait(-1)  # noqa: SLF001 - there is no public way
+            if not chunk:
+                raise
+        self._first_deadline = None
+        return chunk
+
+
+async def _read_end(response: aiohttp.ClientResponse) -> None:
+    try:
+        async with asyncio.timeout(_LINGER_S):
+            surplus = await response.content.readany()
+        if surplus:
+            response.close()
+    except (aiohttp.ClientError, OSError, TimeoutError):
+        response.close()
+    finally:
+        response.release()

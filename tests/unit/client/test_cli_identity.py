@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import jwt
+import pytest
+from gatehouse.cli import app
+from typer.testing import CliRunner
+
+from tests.unit.client.fake_gatehouse import FakeGatehouse
+
+Run = Callable[..., Any]
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    return claims
+
+
+def claims_sent(fake: FakeGatehouse) -> dict[str, Any]:
+    return claims_of(str(fake.received[-1].metadata["authorization"]).removeprefix("Bearer "))
+
+
+def test_without_a_token_a_development_token_is_made(fake: FakeGatehouse, run: Run) -> None:
+    run("keys", "list")
+    claims = claims_sent(fake)
+    assert (claims["tenant"], claims["sub"], claims["roles"]) == ("acme", "dev", ["tenant_admin"])
+    run("--tenant", "t1", "keys", "list", "--user", "ann")
+    claims = claims_sent(fake)
+    assert (claims["tenant"], claims["sub"]) == ("t1", "ann")
+    assert fake.last("ListKeys").request.parent == "tenants/t1"
+
+
+def test_a_given_token_is_used_and_chooses_the_tenant(
+    fake: FakeGatehouse, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = jwt.encode({"tenant": "other", "sub": "bob"}, "k" * 32)
+    run("keys", "list", "--token", token)
+    assert fake.last("ListKeys").metadata["authorization"] == f"Bearer {token}"
+    assert fake.last("ListKeys").request.parent == "tenants/other"
+    monkeypatch.setenv("GATEHOUSE_TOKEN", token)
+    run("keys", "list", "--owner", "user")
+    assert fake.last("ListKeys").request.parent == "tenants/other/users/bob"
+    run("keys", "list", "--tenant", "mine")
+    assert fake.last("ListKeys").request.parent == "tenants/mine"
+    assert run("keys", "list", "--token", "not.a-jwt").exit_code == 0
+
+
+def test_token_prints_a_token_and_says_what_it_is(run: Run) -> None:
+    result = run("token", "--role", "member", "--role", "service", "--plan", "gold", "--ttl", "8h", "--tenant", "t1")
+    assert result.exit_code == 0
+    claims = claims_of(result.stdout.strip())
+    assert (claims["tenant"], claims["roles"], claims["plan"]) == ("t1", ["member", "service"], "gold")
+    assert claims["exp"] - claims["iat"] == 8 * 3600
+    assert "development token for dev of t1" in result.stderr
+    assert json.loads(run("token", "--json").stdout)["roles"] == ["tenant_admin"]
+
+
+@pytest.mark.parametrize("arguments", [("--ttl", "0s"), ("--ttl", "31d"), ("--ttl", "soon"), ("--role", "king")])
+def test_wrong_token_options_are_usage_errors(run: Run, arguments: tuple[str, ...]) -> None:
+    assert run("token", *arguments).exit_code == 2
+
+
+def test_token_needs_an_issuer_key(fake: FakeGatehouse, run: Run) -> None:
+    content = json.loads(fake.profile.read_text())
+    issuer = content.pop("issuer")
+    fake.profile.write_text(json.dumps(content))
+    result = run("token")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "no issuer key" in result.stderr
+    fake.profile.write_text(json.dumps(content | {"issuer": issuer | {"key": "/does/not/exist"}}))
+    unreadable = run("token")
+    assert unreadable.exit_code == 1
+    assert "cannot be read" in unreadable.stderr
+
+
+def test_no_profile_is_explained(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GATEHOUSE_PROFILE", raising=False)
+    result = CliRunner().invoke(app, ["keys", "list"])
+    assert result.exit_code == 1
+    assert "make run" in result.stderr
+
+
+def all_commands() -> list[tuple[str, ...]]:
+    groups = {
+        "keys": ["create", "get", "list", "rotate", "delete"],
+        "providers": ["create", "get", "list", "update", "delete", "types"],
+        "models": ["create", "get", "list", "update", "delete"],
+        "usage": ["records", "stats"],
+        "quotas": ["create", "get", "list", "update", "delete", "state"],
+    }
+    pairs = [(group, command) for group, commands in groups.items() for command in commands]
+    return [(), ("chat",), ("explain",), ("token",), *((group,) for group in groups), *pairs]
+
+
+@pytest.mark.parametrize("command", all_commands(), ids=" ".join)
+def test_every_help_page_has_examples(command: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(app, [*command, "--help"])
+    assert result.exit_code == 0
+    examples = result.stdout.partition("Examples")[2]
+    assert f"gatehouse {' '.join(command)}".strip() in examples
+
+
+def test_help_and_completion_load_no_grpc() -> None:
+    code = (
+        "import sys; from typer.testing import CliRunner; from gatehouse.cli import app\n"
+        "assert CliRunner().invoke(app, ['keys', '--help']).exit_code == 0\n"
+        "heavy = {'grpc', 'google.protobuf', 'jwt', 'cryptography'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_wrong_command_is_a_usage_error_and_the_version_is_told() -> None:
+    assert CliRunner().invoke(app, ["kyes"]).exit_code == 2
+    assert CliRunner().invoke(app, ["keys", "list", "--nonsense"]).exit_code == 2
+    assert CliRunner().invoke(app, ["--version"]).stdout.startswith("gatehouse ")

@@ -1,0 +1,266 @@
+"""Stand-ins for the world around the router's domain, and short ways to make its values."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from libs.core.errors import GatehouseError
+from libs.core.money import NanoUsd, PicoUsdPerToken, TokenCounts, TokenPrices
+from libs.core.resource_names import Owner
+from libs.core.secret import Secret
+from services.router.domain.accounting import Reservation, Settlement
+from services.router.domain.call import CallContext, CallResources
+from services.router.domain.configuration import Capabilities, Configuration, Model, Provider, Snapshot
+from services.router.domain.errors import ProviderError
+from services.router.domain.failover import FailoverPolicy
+from services.router.domain.generate import Generator
+from services.router.domain.generation import (
+    Answer,
+    Finished,
+    FinishReason,
+    Generation,
+    Message,
+    ProviderEvent,
+    Role,
+    Text,
+    TextDelta,
+)
+from services.router.domain.health import TargetHealth
+from services.router.domain.ports import Dispatch, Granted, ReserveResult
+from services.router.domain.routing.plan import ProviderTypes
+
+TYPES = ProviderTypes(known=frozenset({"openai", "openai_compatible"}), keyless=frozenset({"openai_compatible"}))
+PRICE = TokenPrices(
+    input=PicoUsdPerToken(150_000),
+    cache_read=PicoUsdPerToken(75_000),
+    cache_write=PicoUsdPerToken(150_000),
+    output=PicoUsdPerToken(600_000),
+    reasoning=PicoUsdPerToken(600_000),
+)
+USAGE = TokenCounts(input_tokens=10, output_tokens=5)
+
+
+def model(model_id: str = "small", *, enabled: bool = True, **fields: object) -> Model:
+    return Model(id=model_id, provider_model_id=model_id, enabled=enabled, **fields)  # type: ignore[arg-type]
+
+
+def provider(
+    provider_id: str = "one",
+    *,
+    owner: Owner = Owner("acme"),  # noqa: B008 - frozen
+    models: Sequence[Model] = (),
+    key: str | None = None,
+    active: bool = True,
+    is_default: bool = False,
+    priority: int = 100,
+    default_model: str = "",
+    provider_type: str = "openai",
+) -> Provider:
+    return Provider(
+        name=f"{owner}/providers/{provider_id}",
+        id=provider_id,
+        owner=owner,
+        type=provider_type,
+        base_url=f"https://{provider_id}.example/v1",
+        origin=f"https://{provider_id}.example:443",
+        key=f"{owner}/keys/{provider_id}" if key is None else key,
+        default_model=default_model,
+        active=active,
+        is_default=is_default,
+        priority=priority,
+        models={each.id: each for each in (models or (model(),))},
+    )
+
+
+def configuration(tenant: Iterable[Provider] = (), platform: Iterable[Provider] = ()) -> Configuration:
+    return Configuration(
+        tenant=Snapshot(scope="tenants/acme", revision=7, providers=tuple(tenant)),
+        platform=Snapshot(scope="platform", revision=5, providers=tuple(platform)),
+    )
+
+
+def ask(text: str = "Why?", **fields: object) -> Generation:
+    return Generation(messages=(Message(Role.USER, (Text(text),)),), **fields)  # type: ignore[arg-type]
+
+
+def context(*, seconds: float = 30.0) -> CallContext:
+    now = time.monotonic()
+    return CallContext(
+        tenant="acme", user="ann", plan="pro", token=Secret(b"the-token"), arrived=now, deadline=now + seconds
+    )
+
+
+def answer(text: str = "Because.", usage: TokenCounts | None = USAGE) -> Answer:
+    return Answer(text=text, tool_calls=(), finish_reason=FinishReason.STOP, raw_finish_reason="stop", usage=usage)
+
+
+def finished(usage: TokenCounts | None = USAGE) -> Finished:
+    return Finished(finish_reason=FinishReason.STOP, raw_finish_reason="stop", usage=usage)
+
+
+class FakeConfig:
+    def __init__(self, held: Configuration) -> None:
+        self.configuration = held
+        self.waited_for: int | None = None
+
+    def held(self, tenant: str) -> Configuration | None:
+        return self.configuration
+
+    async def arrived(self, tenant: str) -> Configuration:
+        return self.configuration
+
+    async def reached(self, tenant: str, revision: int) -> Configuration:
+        self.waited_for = revision
+        return self.configuration
+
+
+@dataclass
+class FakeKeys:
+    results: dict[str, GatehouseError | Secret] = field(default_factory=dict)
+    opened: list[str] = field(default_factory=list)
+    hang: bool = False
+
+    def open(self, *, name: str, origin: str, caller_token: Secret) -> asyncio.Future[Secret | GatehouseError]:
+        self.opened.append(name)
+        future: asyncio.Future[Secret | GatehouseError] = asyncio.get_running_loop().create_future()
+        if not self.hang:
+            future.set_result(self.results.get(name, Secret(f"key of {name}".encode())))
+        return future
+
+
+@dataclass
+class FakeLedger:
+    results: list[ReserveResult | Exception] = field(default_factory=list)
+    reserved: list[Reservation] = field(default_factory=list)
+    settled: list[Settlement] = field(default_factory=list)
+    released: list[Reservation] = field(default_factory=list)
+    accepting: bool = True
+
+    def reserve(self, reservation: Reservation) -> asyncio.Future[ReserveResult]:
+        self.reserved.append(reservation)
+        future: asyncio.Future[ReserveResult] = asyncio.get_running_loop().create_future()
+        result = self.results.pop(0) if self.results else Granted(PRICE)
+        if isinstance(result, Exception) and not isinstance(result, GatehouseError):
+            future.set_exception(result)
+        else:
+            future.set_result(result)  # type: ignore[arg-type]
+        return future
+
+    def settle(self, settlement: Settlement) -> None:
+        self.settled.append(settlement)
+
+    def release(self, reservation: Reservation) -> None:
+        self.released.append(reservation)
+
+    def open_attempts(self) -> set[int]:
+        """Attempts that are reserved and neither settled nor released: there must be none in the end."""
+        ended = [each.attempt for each in (*self.settled, *self.released)]
+        assert len(ended) == len(set(ended)), "an attempt ended twice"
+        return {each.attempt for each in self.reserved} - set(ended)
+
+
+class FakeStream:
+    def __init__(self, script: Iterable[ProviderEvent | ProviderError | None]) -> None:
+        self._script = iter(script)
+        self.closed = False
+
+    async def read(self) -> list[ProviderEvent]:
+        for step in self._script:
+            if step is None:
+                await asyncio.Event().wait()
+            if isinstance(step, ProviderError):
+                raise step
+            assert step is not None
+            return [step]
+        return []
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class FakeProviders:
+    """Answers by provider id: an Answer, a list of stream events, an error, or None to hang."""
+
+    scripts: dict[str, list[object]] = field(default_factory=dict)
+    dispatched: list[Dispatch] = field(default_factory=list)
+    streams: list[FakeStream] = field(default_factory=list)
+
+    def _next(self, dispatch: Dispatch) -> object:
+        self.dispatched.append(dispatch)
+        script = self.scripts.get(dispatch.target.provider.id, [])
+        return script.pop(0) if script else answer()
+
+    async def generate(self, dispatch: Dispatch) -> Answer:
+        step = self._next(dispatch)
+        if step is None:
+            await asyncio.Event().wait()
+        if isinstance(step, ProviderError):
+            raise step
+        assert isinstance(step, Answer)
+        return step
+
+    async def stream(self, dispatch: Dispatch) -> FakeStream:
+        step = self._next(dispatch)
+        if step is None:
+            await asyncio.Event().wait()
+        if isinstance(step, ProviderError):
+            raise step
+        events = step if isinstance(step, list) else [TextDelta("Because."), finished()]
+        self.streams.append(FakeStream(events))
+        return self.streams[-1]
+
+
+@dataclass
+class FakeObserver:
+    finishes: list[Settlement] = field(default_factory=list)
+
+    def finished(self, reservation: Reservation, settlement: Settlement, cost: NanoUsd | None) -> None:
+        self.finishes.append(settlement)
+
+
+@dataclass
+class World:
+    """A Generator with everything around it faked."""
+
+    providers: FakeProviders = field(default_factory=FakeProviders)
+    keys: FakeKeys = field(default_factory=FakeKeys)
+    ledger: FakeLedger = field(default_factory=FakeLedger)
+    observer: FakeObserver = field(default_factory=FakeObserver)
+    health: TargetHealth = field(default_factory=TargetHealth)
+    policy: FailoverPolicy = FailoverPolicy(backoff_s=0.0)
+    config: FakeConfig = field(default_factory=lambda: FakeConfig(configuration([provider()])))
+
+    def generator(self) -> Generator:
+        return Generator(
+            config=self.config,
+            providers=self.providers,
+            types=TYPES,
+            resources=CallResources(
+                keys=self.keys,
+                ledger=self.ledger,
+                observer=self.observer,
+                policy=self.policy,
+                health=self.health,
+                jitter=random.Random(1),
+            ),
+        )
+
+
+def world_of(*providers: Provider, **scripts: list[object]) -> World:
+    """A world in which tenant acme has these providers, which answer by these scripts."""
+    return World(config=FakeConfig(configuration(providers)), providers=FakeProviders(scripts))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let other tasks run until `condition` holds."""
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+ALL = Capabilities()
