@@ -107,13 +107,21 @@ class GatehouseError(Exception):
         )
 
     @property
+    def untold(self) -> tuple[str, ...]:
+        """The violations for people who have read `message`: none when the only one is all it says."""
+        lines = self.violations
+        if len(lines) == 1 and self.message in (lines[0], lines[0].replace(": ", " ", 1)):
+            return ()
+        return lines
+
+    @property
     def advice(self) -> str:
         """What to do about it, one or two sentences; empty when there is nothing to add."""
         return advice_for(self.code, self.reason, self.retry_after)
 
     def __str__(self) -> str:
         lines = [f"{self.message} ({self.reason or self.code})"]
-        lines += [f"  {violation}" for violation in self.violations]
+        lines += [f"  {violation}" for violation in self.untold]
         if self.advice:
             lines.append(self.advice)
         if self.request_id:

@@ -222,7 +222,7 @@ async def test_an_error_too_large_for_the_trailers_is_cut_not_lost(
 @pytest.mark.parametrize(
     "broken",
     [
-        Unavailable("VAULT_SEALED", CANARY, metadata={"key": b"\x00bytes"}),  # type: ignore[dict-item]
+        Unavailable("VAULT_SEALED", CANARY, metadata={"key": 7}),  # type: ignore[dict-item]
         Unavailable("VAULT_SEALED", CANARY, retry_delay_s=float("inf")),
         Unavailable("VAULT_SEALED", f"\ud800{CANARY}"),
     ],

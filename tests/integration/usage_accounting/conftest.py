@@ -26,7 +26,6 @@ from libs.telemetry.telemetry import silent
 from services.usage_accounting import app
 from services.usage_accounting.settings import Settings
 from services.usage_accounting.storage import store as store_module
-from services.usage_accounting.storage.store import StoredUsage
 from tests.integration.usage_accounting.ledger_world import Time, World
 
 
@@ -52,7 +51,7 @@ def stopped_time(monkeypatch: pytest.MonkeyPatch) -> Time:
 @pytest.fixture
 def world(usage_database: Database, stopped_time: Time) -> World:
     """A store on an empty database."""
-    return World(StoredUsage(usage_database, stopped_time), stopped_time)
+    return World(usage_database, stopped_time)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

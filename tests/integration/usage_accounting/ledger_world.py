@@ -23,7 +23,6 @@ from services.usage_accounting.domain.quota import (
     QuotaState,
     QuotaWindow,
     WindowKey,
-    WindowUse,
 )
 from services.usage_accounting.domain.release_usage import release_usage
 from services.usage_accounting.domain.reports import RecordFilter
@@ -33,6 +32,7 @@ from services.usage_accounting.domain.settle_usage import settle_usage
 from services.usage_accounting.domain.usage_event import Receipt, Settlement, UsageEvent
 from services.usage_accounting.domain.windows import WindowCalendar
 from services.usage_accounting.storage.encoding import holds_of
+from services.usage_accounting.storage.store import StoredUsage
 from services.usage_accounting.storage.tables import quota_windows, reservations
 
 T = TypeVar("T")
@@ -93,7 +93,16 @@ def pico(input_price: int, output_price: int, **others: int) -> TokenPrices:
 
 PRICE = pico(1_000, 2_000)  # 1 and 2 nano-USD per token
 DIMENSIONS = Dimensions(
-    "alice", "tenants/acme/providers/openai", "openai", "gpt", "gpt-wire", "tenants/acme/keys/k", "chat", "pro", "", "{}"
+    "alice",
+    "tenants/acme/providers/openai",
+    "openai",
+    "gpt",
+    "gpt-wire",
+    "tenants/acme/keys/k",
+    "chat",
+    "pro",
+    "",
+    "{}",
 )
 
 
@@ -126,10 +135,11 @@ def counts(*tokens: int) -> TokenCounts:
 
 
 class World:
-    """A store and everything one does to it."""
+    """A store on a migrated database, and everything one does to it."""
 
-    def __init__(self, store: UsageStore, time: Time) -> None:
-        self.store = store
+    def __init__(self, database: Database, time: Time) -> None:
+        self.database = database
+        self.store: UsageStore = StoredUsage(database, time)
         self.time = time
         self.calendar = WindowCalendar()
 
@@ -203,29 +213,18 @@ class World:
 
 def held_equals_holds(connection: Connection) -> tuple[dict[WindowKey, int], dict[WindowKey, int]]:
     """What windows say is held, and the sum of what live reservations hold: the same, always, on any snapshot."""
-    held = {
-        WindowKey(row.quota_uid, row.start_us): row.held
-        for row in connection.execute(select(quota_windows))
-        if row.held
-    }
+    windows = {WindowKey(row.quota_uid, row.start_us): row.held for row in connection.execute(select(quota_windows))}
     sums: dict[WindowKey, int] = {}
     for text in connection.scalars(select(reservations.c.holds)):
         for hold in holds_of(text):
             sums[hold.window] = sums.get(hold.window, 0) + hold.amount
-    known = {
-        WindowKey(row.quota_uid, row.start_us) for row in connection.execute(select(quota_windows))
-    }
     # A deleted quota is still named by reservations made before.
-    return held, {key: amount for key, amount in sums.items() if amount and key in known}
+    return windows, {key: sums.get(key, 0) for key in windows}
 
 
 async def assert_held_equals_holds(database: Database) -> None:
     held, sums = await database.read(held_equals_holds)
     assert held == sums
-
-
-def window_use(used: int, held: int) -> WindowUse:
-    return WindowUse(used, held)
 
 
 def grants(results: Sequence[Grant | GatehouseError]) -> list[Grant]:

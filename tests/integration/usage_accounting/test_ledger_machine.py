@@ -25,7 +25,6 @@ from services.usage_accounting.domain.attempt import AttemptKey
 from services.usage_accounting.domain.lapse_reservations import lapse_reservations
 from services.usage_accounting.domain.quota import QuotaMetric
 from services.usage_accounting.storage import store as store_module
-from services.usage_accounting.storage.store import StoredUsage
 from tests.databases import PostgresServer
 from tests.integration.usage_accounting.ledger_world import (
     MINUTE,
@@ -75,11 +74,9 @@ class LedgerMachine(RuleBasedStateMachine):
         self.url, self.discard = type(self).fresh_url()
         self.runner = asyncio.Runner()
         self.patch = pytest.MonkeyPatch()
-        self.time = Time(
-            lambda now_us: self.patch.setattr(store_module, "_POSTGRES_NOW", f"SELECT {now_us}::bigint")
-        )
+        self.time = Time(lambda now_us: self.patch.setattr(store_module, "_POSTGRES_NOW", f"SELECT {now_us}::bigint"))
         self.database = Database.open(self.url, name="usage")
-        self.world = World(StoredUsage(self.database, self.time), self.time)
+        self.world = World(self.database, self.time)
         self.model: dict[AttemptKey, Attempt] = {}
         self.quotas: set[str] = set()
         self.do(self.world.quota(LIMIT, name=TOKENS))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -9,7 +10,6 @@ from libs.core.errors import GatehouseError
 from libs.storage.database import Database
 from services.usage_accounting.domain.lapse_reservations import lapse_reservations
 from services.usage_accounting.domain.quota import QuotaMetric
-from services.usage_accounting.storage.store import StoredUsage
 from tests.integration.usage_accounting.ledger_world import (
     Time,
     World,
@@ -21,22 +21,10 @@ from tests.integration.usage_accounting.ledger_world import (
 
 
 @pytest.fixture
-async def replicas(usage_url: str, stopped_time: Time) -> list[World]:
+async def replicas(usage_url: str, stopped_time: Time) -> AsyncIterator[list[World]]:
     """Two processes' worth of stores on one database."""
-    worlds = []
-    for number in (1, 2):
-        database = Database.open(usage_url, name=f"usage-{number}")
-        worlds.append(World(StoredUsage(database, stopped_time), stopped_time))
-        worlds[-1].database = database  # type: ignore[attr-defined]
-    return worlds
-
-
-@pytest.fixture(autouse=True)
-async def _closing(request: pytest.FixtureRequest) -> object:
-    yield
-    if "replicas" in request.fixturenames:
-        for world in request.getfixturevalue("replicas"):
-            await world.database.close()
+    async with Database.open(usage_url, name="usage-1") as one, Database.open(usage_url, name="usage-2") as two:
+        yield [World(one, stopped_time), World(two, stopped_time)]
 
 
 async def test_of_500_calls_at_once_exactly_those_the_budget_pays_for_are_admitted(
@@ -105,6 +93,6 @@ async def test_everything_at_once_on_two_replicas_ends_in_balance(replicas: list
 
     await asyncio.gather(*(call() for _ in range(200)))
     for world in replicas:
-        await assert_held_equals_holds(world.database)  # type: ignore[attr-defined]
+        await assert_held_equals_holds(world.database)
     assert await two.use("tenants/acme/quotas/a") == (used["tokens"], 0), f"seed {seed}"
     assert sum(event.tokens.total for event in await one.events()) == used["tokens"], f"seed {seed}"

@@ -6,12 +6,9 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from libs.core.clock import SystemClock
 from libs.storage.database import Database
-from services.usage_accounting.storage.store import StoredUsage
 from services.usage_accounting.storage.tables import reservations
-from tests.integration.usage_accounting import ledger_world
-from tests.integration.usage_accounting.ledger_world import Time, World, assert_held_equals_holds
+from tests.integration.usage_accounting.ledger_world import Time, World, assert_held_equals_holds, held_equals_holds
 
 PROGRAM = Path(__file__).with_name("reserving_process.py")
 REPOSITORY = Path(__file__).parents[3]
@@ -19,7 +16,7 @@ REPOSITORY = Path(__file__).parents[3]
 
 async def test_what_was_acknowledged_before_kill_9_is_there_afterwards(usage_url: str, stopped_time: Time) -> None:
     async with Database.open(usage_url, name="usage") as database:
-        await World(StoredUsage(database, SystemClock()), stopped_time).quota(10**9)
+        await World(database, stopped_time).quota(10**9)
     process = subprocess.Popen(
         [sys.executable, str(PROGRAM), usage_url],
         stdout=subprocess.PIPE,
@@ -39,6 +36,6 @@ async def test_what_was_acknowledged_before_kill_9_is_there_afterwards(usage_url
         assert len(acknowledged) >= 100
         # At most what was under way besides.
         assert len(stored) <= len(acknowledged) + 8
-        held, _ = await database.read(ledger_world.held_equals_holds)
+        held, _ = await database.read(held_equals_holds)
         await assert_held_equals_holds(database)
         assert sum(held.values()) == 2 * len(stored)

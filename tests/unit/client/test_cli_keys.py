@@ -155,7 +155,7 @@ def test_a_refusal_of_the_server_shows_its_fields(fake: FakeGatehouse, run: Run)
     from google.rpc.error_details_pb2 import BadRequest
 
     wrong = BadRequest(field_violations=[BadRequest.FieldViolation(field="api_key", description="is too short")])
-    fake.fails("CreateKey", failure(grpc.StatusCode.INVALID_ARGUMENT, "api_key is too short", "INVALID_FIELD", wrong))
+    fake.fails("CreateKey", failure(grpc.StatusCode.INVALID_ARGUMENT, "two fields are wrong", "INVALID_FIELD", wrong))
     result = run("keys", "create", "openai", "--type", "openai", input=CANARY)
     assert result.exit_code == 1
     assert "• api_key: is too short" in result.stderr

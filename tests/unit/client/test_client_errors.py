@@ -91,6 +91,15 @@ def test_the_text_says_what_happened_and_what_to_do(fake: FakeGatehouse, client:
     ]
 
 
+def test_a_violation_that_is_the_whole_message_is_told_once(fake: FakeGatehouse, client: Client) -> None:
+    field = error_details_pb2.BadRequest.FieldViolation(field="name", description="is wrong")
+    other = error_details_pb2.BadRequest.FieldViolation(field="key", description="is wrong too")
+    for fields, told in (([field], ()), ([field, other], ("name: is wrong", "key: is wrong too"))):
+        wrong = error_details_pb2.BadRequest(field_violations=fields)
+        fake.fails("GetKey", failure(grpc.StatusCode.INVALID_ARGUMENT, "name is wrong", "INVALID_FIELD", wrong))
+        assert raised_by(client).untold == told
+
+
 def test_a_status_without_details_still_is_an_error(fake: FakeGatehouse, client: Client) -> None:
     fake.fails("GetKey", Failure(grpc.StatusCode.NOT_FOUND, "no such thing"))
     error = raised_by(client)

@@ -7,14 +7,15 @@ import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from libs.core.errors import GatehouseError
+from libs.core.errors import GatehouseError, Unavailable
 from libs.core.money import NanoUsd, PicoUsdPerToken, TokenCounts, TokenPrices
 from libs.core.resource_names import Owner
 from libs.core.secret import Secret
 from services.router.domain.accounting import Reservation, Settlement
 from services.router.domain.call import CallContext, CallResources
-from services.router.domain.configuration import Capabilities, Configuration, Model, Provider, Snapshot
+from services.router.domain.configuration import Configuration, Model, Provider, Snapshot
 from services.router.domain.errors import ProviderError
 from services.router.domain.failover import FailoverPolicy
 from services.router.domain.generate import Generator
@@ -134,20 +135,20 @@ class FakeKeys:
 
 @dataclass
 class FakeLedger:
-    results: list[ReserveResult | Exception] = field(default_factory=list)
+    results: list[ReserveResult] = field(default_factory=list)
     reserved: list[Reservation] = field(default_factory=list)
     settled: list[Settlement] = field(default_factory=list)
     released: list[Reservation] = field(default_factory=list)
     accepting: bool = True
+    unreachable: bool = False
 
     def reserve(self, reservation: Reservation) -> asyncio.Future[ReserveResult]:
         self.reserved.append(reservation)
         future: asyncio.Future[ReserveResult] = asyncio.get_running_loop().create_future()
-        result = self.results.pop(0) if self.results else Granted(PRICE)
-        if isinstance(result, Exception) and not isinstance(result, GatehouseError):
-            future.set_exception(result)
+        if self.unreachable:
+            future.set_exception(Unavailable("SERVICE_UNREACHABLE", "away"))
         else:
-            future.set_result(result)  # type: ignore[arg-type]
+            future.set_result(self.results.pop(0) if self.results else Granted(PRICE))
         return future
 
     def settle(self, settlement: Settlement) -> None:
@@ -158,7 +159,7 @@ class FakeLedger:
 
     def open_attempts(self) -> set[int]:
         """Attempts that are reserved and neither settled nor released: there must be none in the end."""
-        ended = [each.attempt for each in (*self.settled, *self.released)]
+        ended = [each.attempt for each in self.settled] + [each.attempt for each in self.released]
         assert len(ended) == len(set(ended)), "an attempt ended twice"
         return {each.attempt for each in self.reserved} - set(ended)
 
@@ -186,11 +187,11 @@ class FakeStream:
 class FakeProviders:
     """Answers by provider id: an Answer, a list of stream events, an error, or None to hang."""
 
-    scripts: dict[str, list[object]] = field(default_factory=dict)
+    scripts: dict[str, list[Any]] = field(default_factory=dict)
     dispatched: list[Dispatch] = field(default_factory=list)
     streams: list[FakeStream] = field(default_factory=list)
 
-    def _next(self, dispatch: Dispatch) -> object:
+    def _next(self, dispatch: Dispatch) -> Any:
         self.dispatched.append(dispatch)
         script = self.scripts.get(dispatch.target.provider.id, [])
         return script.pop(0) if script else answer()
@@ -210,8 +211,10 @@ class FakeProviders:
             await asyncio.Event().wait()
         if isinstance(step, ProviderError):
             raise step
-        events = step if isinstance(step, list) else [TextDelta("Because."), finished()]
-        self.streams.append(FakeStream(events))
+        script: list[ProviderEvent | ProviderError | None] = [TextDelta("Because."), finished()]
+        if isinstance(step, list):
+            script = step
+        self.streams.append(FakeStream(script))
         return self.streams[-1]
 
 
@@ -232,7 +235,7 @@ class World:
     ledger: FakeLedger = field(default_factory=FakeLedger)
     observer: FakeObserver = field(default_factory=FakeObserver)
     health: TargetHealth = field(default_factory=TargetHealth)
-    policy: FailoverPolicy = FailoverPolicy(backoff_s=0.0)
+    policy: FailoverPolicy = field(default_factory=lambda: FailoverPolicy(backoff_s=0.0))
     config: FakeConfig = field(default_factory=lambda: FakeConfig(configuration([provider()])))
 
     def generator(self) -> Generator:
@@ -251,7 +254,7 @@ class World:
         )
 
 
-def world_of(*providers: Provider, **scripts: list[object]) -> World:
+def world_of(*providers: Provider, **scripts: list[Any]) -> World:
     """A world in which tenant acme has these providers, which answer by these scripts."""
     return World(config=FakeConfig(configuration(providers)), providers=FakeProviders(scripts))
 
@@ -261,6 +264,3 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not condition():
             await asyncio.sleep(0)
-
-
-ALL = Capabilities()

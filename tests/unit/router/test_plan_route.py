@@ -206,7 +206,7 @@ def test_any_plan_is_sound(own: list[Provider], platform: list[Provider], wanted
         assert target.provider.type in TYPES.known
         assert target.provider.key or target.provider.type in TYPES.keyless
         assert target.provider.owner in (Owner(), Owner("acme"), ANN)
-    seen = [each.provider.name for each in (*route.targets, *route.rejected)]
+    seen = [each.provider.name for each in route.targets] + [each.provider.name for each in route.rejected]
     assert len(seen) == len(set(seen)), "a provider is named twice"
     assert all(each.description for each in route.rejected)
     if not wanted:

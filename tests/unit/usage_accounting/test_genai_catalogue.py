@@ -85,7 +85,9 @@ def test_a_price_that_is_no_whole_pico_usd_is_rounded_up(clock: FakeClock, monke
 
 
 def test_a_call_is_priced_by_the_tier_its_input_can_get_into(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    tiered = TieredPrices(base=Decimal(1), tiers=[Tier(start=1000, price=Decimal(3)), Tier(start=200, price=Decimal(2))])
+    tiered = TieredPrices(
+        base=Decimal(1), tiers=[Tier(start=1000, price=Decimal(3)), Tier(start=200, price=Decimal(2))]
+    )
     catalogue = catalogue_of(clock, monkeypatch, ModelPrice(input_mtok=tiered, output_mtok=Decimal(10)))
     found = [catalogue.find("openai", "m", input_tokens=tokens) for tokens in (0, 200, 201, 1000, 1001)]
     assert [price.input for price in found if price] == [1_000_000, 1_000_000, 2_000_000, 2_000_000, 3_000_000]

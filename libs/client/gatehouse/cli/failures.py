@@ -18,7 +18,7 @@ def show_failure(error: GatehouseError | ProfileError) -> None:
     else:
         text.append(printable(error.message))
         text.append(f" ({printable(error.reason or error.code)})", style="red")
-        for violation in error.violations:
+        for violation in error.untold:
             text.append(f"\n  • {printable(violation)}")
         if error.partial is not None:
             usage = error.partial.usage

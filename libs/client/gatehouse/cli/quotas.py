@@ -190,7 +190,9 @@ def _metric(quota: Quota) -> Metric:
 
 
 def _amount(quota: Quota, amount: int) -> str:
-    return format_nano_usd(amount) if _metric(quota) == "cost" else f"{amount:,} tokens"
+    if _metric(quota) == "cost":
+        return format_nano_usd(amount)
+    return f"{amount:,} token{'' if amount == 1 else 's'}"
 
 
 def _share(current: QuotaState) -> str:
