@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from gatehouse.errors import GatehouseError
     from gatehouse.router.v1.generation_pb2 import Attempt, Outcome, TokenUsage
 
-_LEDGER = "record"
-
 
 def call_table(outcome: Outcome, *, pretend_price: bool) -> Table:
     """Who served the call and why, with which key, in how many attempts, tokens, cost and time."""

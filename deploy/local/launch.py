@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import contextlib
 import signal
-import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +16,14 @@ from rich.markup import escape
 from deploy.local.errors import LauncherError
 from deploy.local.layout import StateLayout
 from deploy.local.ports import check_ports_free
-from deploy.local.process import ProcessEvent, SupervisedProcess
+from deploy.local.progress import Progress
 from deploy.local.settings import LauncherSettings, load_settings, variable
 from deploy.local.stack import Stack, prepare_stack
 from deploy.local.state_lock import state_lock
 from deploy.local.supervisor import Supervisor
 
-Tour = Callable[[LauncherSettings, StateLayout, Console], Awaitable[None]]
-"""What is shown once everything serves: the first call."""
+Tour = Callable[[LauncherSettings, StateLayout, Console], Awaitable[bool]]
+"""What is shown once everything serves: the first call. Whether it went well; what did not, it has shown itself."""
 
 _FAILED = 1
 
@@ -38,7 +37,10 @@ class Options:
 
 
 def run(arguments: Sequence[str], *, tour: Tour | None = None) -> int:
-    """Launch as `arguments` say. Returns the exit code: 0 after Ctrl-C too, 1 when something went wrong."""
+    """Launch as `arguments` say, with the first call as `tour` unless another is given.
+
+    Returns the exit code: 0 after Ctrl-C too, 1 when something went wrong, with --once also when the tour did.
+    """
     options = _parse(arguments)
     console = Console(highlight=False)
     try:
@@ -49,15 +51,20 @@ def run(arguments: Sequence[str], *, tour: Tour | None = None) -> int:
             stack = prepare_stack(settings, layout)
             check_ports_free(stack.ports)
             launch = _Launch(
-                stack=stack, settings=settings, layout=layout, once=options.once, console=console, tour=tour
+                stack=stack,
+                settings=settings,
+                layout=layout,
+                once=options.once,
+                console=console,
+                tour=tour or _first_call,
             )
-            asyncio.run(launch.run())
+            went_well = asyncio.run(launch.run())
     except LauncherError as error:
         return _report(str(error))
     except OSError as error:
         # Disk full, no permission, state directory removed: what the system says is what can be done about it.
         return _report(f"{error.strerror or error} ({error.filename or 'no file'}).")
-    return 0
+    return 0 if went_well or not options.once else _FAILED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,53 +74,45 @@ class _Launch:
     layout: StateLayout
     once: bool
     console: Console
-    tour: Tour | None
+    tour: Tour
 
-    async def run(self) -> None:
+    async def run(self) -> bool:
+        """Start, show, serve, stop; whether the tour went well. True when a stop signal came before its end."""
+        progress = Progress(self.console, [spec.name for spec in self.stack.processes])
         supervisor = Supervisor(
-            self.stack.processes,
-            processes_file=self.layout.processes_file,
-            listener=_Narrator(self.console).notice,
+            self.stack.processes, processes_file=self.layout.processes_file, listener=progress.notice
         )
-        body = asyncio.create_task(self._serve(supervisor), name="the launch itself")
+        body = asyncio.create_task(self._serve(supervisor, progress), name="the launch itself")
         with _on_stop_signals(body.cancel, supervisor.kill_all) as stopped:
             try:
-                await body
+                went_well = await body
             except asyncio.CancelledError:
                 if not stopped():
                     raise
+                went_well = True
         self.console.print("All processes stopped.")
+        return went_well
 
-    async def _serve(self, supervisor: Supervisor) -> None:
-        began = time.monotonic()
-        self.console.print(f"Starting Gatehouse; its state is in {escape(str(self.layout.root))}")
+    async def _serve(self, supervisor: Supervisor, progress: Progress) -> bool:
+        self.console.print(f"[bold]Starting Gatehouse[/]; its state is in {escape(str(self.layout.root))}", soft_wrap=True)
         async with supervisor:
             try:
-                await supervisor.wait_ready(self.settings.start_timeout_s)
-                self.console.print(f"[green]Serving[/] after {time.monotonic() - began:.1f} s.")
-                if self.tour is not None:
-                    await self.tour(self.settings, self.layout, self.console)
+                async with progress:
+                    await supervisor.wait_ready(self.settings.start_timeout_s)
+                went_well = await self.tour(self.settings, self.layout, self.console)
                 if not self.once:
-                    self.console.print("Serving until Ctrl-C.")
+                    self.console.print("[bold]Serving until Ctrl-C.[/]")
                     await supervisor.serve()
             finally:
                 self.console.print("Stopping …")
+        return went_well
 
 
-class _Narrator:
-    """Tells what happens to the processes once they were all started: ends and restarts."""
+async def _first_call(settings: LauncherSettings, layout: StateLayout, console: Console) -> bool:
+    # Loaded while the processes are already running: gRPC takes a moment.
+    from deploy.local.first_call import show_first_call
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-
-    def notice(self, process: SupervisedProcess, event: ProcessEvent) -> None:
-        name = process.spec.name
-        if process.stopping or not process.was_ready.is_set():
-            return
-        if event is ProcessEvent.ENDED:
-            self._console.print(f"[yellow]{name} ended[/] ({process.how_it_ended()}); starting it again.")
-        elif event is ProcessEvent.READY and process.ends:
-            self._console.print(f"{name} is back (process {process.pid}).")
+    return await show_first_call(settings, layout, console)
 
 
 @contextlib.contextmanager
@@ -143,13 +142,14 @@ def _parse(arguments: Sequence[str]) -> Options:
     variables = "\n".join(
         f"  {variable(name):42} {'' if field.default is None else field.default}"
         for name, field in LauncherSettings.model_fields.items()
-        if name != "openai_api_key"
+        if not name.startswith("openai_")
     )
     parser = argparse.ArgumentParser(
         prog="python -m deploy.local",
         description="Start Gatehouse on this machine and keep it serving until Ctrl-C.",
         epilog=f"environment variables and their defaults:\n{variables}\n"
-        "  OPENAI_API_KEY                             imported as a platform key, used for the first call",
+        "  OPENAI_API_KEY                             imported as a platform key, used for the first call\n"
+        "  OPENAI_BASE_URL                            https://api.openai.com/v1",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--once", action="store_true", help="stop after the first call and exit 0")

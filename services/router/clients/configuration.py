@@ -52,10 +52,10 @@ class ConfigurationWatcher:
         """What is held of a tenant now."""
         return self._configurations.get(tenant)
 
-    async def arrived(self, tenant: str) -> Configuration:
+    async def arrived(self, tenant: str, *, within_s: float) -> Configuration:
         """Wait until the tenant's configuration is held. Raises Unavailable `CONFIG_UNAVAILABLE`."""
         self._watch(tenant)
-        if not await self._wait_for(lambda: tenant in self._configurations):
+        if not await self._wait_for(lambda: tenant in self._configurations, within_s):
             raise Unavailable(
                 Reason.CONFIG_UNAVAILABLE,
                 "the tenant's configuration has not arrived yet; is provider_config running?",
@@ -64,10 +64,10 @@ class ConfigurationWatcher:
             )
         return self._configurations[tenant]
 
-    async def reached(self, tenant: str, revision: int) -> Configuration:
+    async def reached(self, tenant: str, revision: int, *, within_s: float) -> Configuration:
         """Wait until everything up to `revision` is held. Raises Unavailable `REVISION_NOT_REACHED`."""
         self._watch(tenant)
-        if not await self._wait_for(lambda: tenant in self._configurations and self._revision >= revision):
+        if not await self._wait_for(lambda: tenant in self._configurations and self._revision >= revision, within_s):
             raise Unavailable(
                 Reason.REVISION_NOT_REACHED,
                 f"configuration revision {revision} has not arrived in time; is it one a change returned?",
@@ -136,9 +136,9 @@ class ConfigurationWatcher:
             self._unasked.add(scope)
             self._asking.set()
 
-    async def _wait_for(self, condition: Callable[[], bool]) -> bool:
+    async def _wait_for(self, condition: Callable[[], bool], within_s: float) -> bool:
         try:
-            async with asyncio.timeout(self._patience_s), self._news:
+            async with asyncio.timeout(min(self._patience_s, within_s)), self._news:
                 await self._news.wait_for(condition)
         except TimeoutError:
             return False

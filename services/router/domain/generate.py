@@ -14,6 +14,8 @@ from services.router.domain.generation import Answer, ContentEvent, Finished, Ge
 from services.router.domain.ports import ConfigSource, ProviderSession
 from services.router.domain.routing.plan import ProviderTypes, RoutePlan, Target, plan_route
 
+_SHARE_FOR_CONFIGURATION = 0.9
+
 
 @dataclass(frozen=True, slots=True)
 class Started:
@@ -126,10 +128,14 @@ class Generator:
         return Call(self._resources, request, context, plan)
 
     async def _plan(self, request: Generation, context: CallContext, *, streaming: bool) -> RoutePlan:
-        if context.revision is not None:
-            configuration = await self._config.reached(context.tenant, context.revision)
-        else:
-            configuration = self._config.held(context.tenant) or await self._config.arrived(context.tenant)
+        configuration = None if context.revision is not None else self._config.held(context.tenant)
+        if configuration is None:
+            # Part of the time left, so that the caller learns what was waited for and not just that time ran out.
+            within_s = (context.deadline - time.monotonic()) * _SHARE_FOR_CONFIGURATION
+            if context.revision is not None:
+                configuration = await self._config.reached(context.tenant, context.revision, within_s=within_s)
+            else:
+                configuration = await self._config.arrived(context.tenant, within_s=within_s)
         return plan_route(
             request,
             Owner(context.tenant, context.user),

@@ -22,11 +22,11 @@ class ConfigSource(Protocol):
         """What is held of a tenant now; None when it has not arrived."""
         ...
 
-    async def arrived(self, tenant: str) -> Configuration:
+    async def arrived(self, tenant: str, *, within_s: float) -> Configuration:
         """Wait until the tenant's configuration is held. Raises Unavailable `CONFIG_UNAVAILABLE` when it takes long."""
         ...
 
-    async def reached(self, tenant: str, revision: int) -> Configuration:
+    async def reached(self, tenant: str, revision: int, *, within_s: float) -> Configuration:
         """Wait until everything up to `revision` is held. Raises Unavailable `REVISION_NOT_REACHED`."""
         ...
 

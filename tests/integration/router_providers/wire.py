@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+import pytest
 
 from libs.core.resource_names import Owner
 from libs.core.secret import Secret
 from services.router.domain.configuration import Model, Provider
-from services.router.domain.generation import Generation, Message, Role, Text
+from services.router.domain.errors import ProviderError
+from services.router.domain.generation import Generation, Message, ProviderEvent, Role, Text
 from services.router.domain.ports import Dispatch
 from services.router.domain.routing.plan import Rule, Target
 from services.router.providers.registry import DIALECTS
@@ -233,6 +235,26 @@ async def open_session(
         await session.aclose()
 
 
-def joined(parts: Iterable[bytes]) -> bytes:
-    """All in one piece."""
-    return b"".join(parts)
+async def streamed(session: HttpProviderSession, call: Dispatch) -> list[ProviderEvent]:
+    """All events of a streamed answer."""
+    events: list[ProviderEvent] = []
+    async for more in reading(session, call):
+        events += more
+    return events
+
+
+async def reading(session: HttpProviderSession, call: Dispatch) -> AsyncIterator[list[ProviderEvent]]:
+    """A streamed answer, read by read."""
+    stream = await session.stream(call)
+    try:
+        while events := await stream.read():
+            yield events
+    finally:
+        stream.close()
+
+
+async def failure(session: HttpProviderSession, call: Dispatch, *, stream: bool) -> ProviderError:
+    """How a call fails that must."""
+    with pytest.raises(ProviderError) as caught:
+        await (streamed(session, call) if stream else session.generate(call))
+    return caught.value

@@ -93,16 +93,16 @@ def pico(input_price: int, output_price: int, **others: int) -> TokenPrices:
 
 PRICE = pico(1_000, 2_000)  # 1 and 2 nano-USD per token
 DIMENSIONS = Dimensions(
-    "alice",
-    "tenants/acme/providers/openai",
-    "openai",
-    "gpt",
-    "gpt-wire",
-    "tenants/acme/keys/k",
-    "chat",
-    "pro",
-    "",
-    "{}",
+    user="alice",
+    provider="tenants/acme/providers/openai",
+    provider_type="openai",
+    model="gpt",
+    provider_model_id="gpt-wire",
+    key="tenants/acme/keys/k",
+    task="chat",
+    plan="pro",
+    request_id="",
+    labels="{}",
 )
 
 

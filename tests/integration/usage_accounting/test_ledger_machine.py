@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import tempfile
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -175,8 +175,11 @@ class LedgerMachine(RuleBasedStateMachine):
             self.discard()
 
 
-def run(fresh_url: object, *, examples: int, steps: int) -> None:
-    machine = type("Machine", (LedgerMachine,), {"fresh_url": staticmethod(fresh_url)})  # type: ignore[call-overload]
+FreshUrl = Callable[[], tuple[str, Callable[[], object]]]
+
+
+def run(fresh_url: FreshUrl, *, examples: int, steps: int) -> None:
+    machine = type("Machine", (LedgerMachine,), {"fresh_url": staticmethod(fresh_url)})
     run_state_machine_as_test(
         machine,
         settings=settings(
@@ -192,7 +195,7 @@ def test_any_history_on_sqlite_agrees_with_the_model(tmp_path: Path) -> None:
     template = tmp_path / "template.db"
     upgrade(f"sqlite:///{template}", app.MIGRATIONS)
 
-    def fresh_url() -> tuple[str, object]:
+    def fresh_url() -> tuple[str, Callable[[], object]]:
         directory = tempfile.mkdtemp(dir=tmp_path)
         shutil.copy(template, f"{directory}/usage.db")
         return f"sqlite:///{directory}/usage.db", lambda: shutil.rmtree(directory)
@@ -203,7 +206,7 @@ def test_any_history_on_sqlite_agrees_with_the_model(tmp_path: Path) -> None:
 @pytest.mark.postgres
 def test_any_history_on_postgresql_agrees_with_the_model(postgres_server: PostgresServer) -> None:
 
-    def fresh_url() -> tuple[str, object]:
+    def fresh_url() -> tuple[str, Callable[[], object]]:
         url = postgres_server.create_database()
         upgrade(url, app.MIGRATIONS)
         return url, lambda: postgres_server.drop_database(url)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from libs.core.money import NanoUsd
 from libs.core.resource_names import QuotaName
 from libs.storage.database import Database
 from services.usage_accounting.domain import manage_quotas
@@ -25,12 +26,22 @@ from tests.integration.usage_accounting.ledger_world import (
 )
 
 
+def receipt(cost: int | None) -> Receipt:
+    """Of an attempt that is settled now."""
+    return Receipt(None if cost is None else NanoUsd(cost), already_settled=False)
+
+
+def again(cost: int) -> Receipt:
+    """Of an attempt that was settled before."""
+    return Receipt(NanoUsd(cost), already_settled=True)
+
+
 async def test_settling_moves_what_was_held_to_what_was_used(world: World, usage_database: Database) -> None:
     await world.quota(1000, name="tenants/acme/quotas/tokens")
     await world.quota(10_000, QuotaMetric.COST, name="tenants/acme/quotas/cost")
     request = ask(100, 200)
     await world.reserve(request)
-    assert await world.settle(request.key, counts(10, 20)) == Receipt(50, already_settled=False)
+    assert await world.settle(request.key, counts(10, 20)) == receipt(50)
     assert await world.use("tenants/acme/quotas/tokens") == (30, 0)
     assert await world.use("tenants/acme/quotas/cost") == (50, 0)
     await assert_held_equals_holds(usage_database)
@@ -54,7 +65,7 @@ async def test_a_settled_attempt_answers_as_the_first_time(world: World) -> None
     request = ask(100, 200)
     await world.reserve(request)
     await world.settle(request.key, counts(10, 20))
-    assert await world.settle(request.key, counts(99, 99)) == Receipt(50, already_settled=True)
+    assert await world.settle(request.key, counts(99, 99)) == again(50)
     assert await world.use() == (30, 0)
     assert len(await world.events()) == 1
 
@@ -65,8 +76,8 @@ async def test_the_same_attempt_twice_in_a_batch_is_settled_once(world: World) -
     await world.reserve(request)
     settlement = world.settlement(request.key, counts(10, 20))
     assert await settle_usage(world.store, world.calendar, [settlement, settlement]) == [
-        Receipt(50, already_settled=False),
-        Receipt(50, already_settled=True),
+        receipt(50),
+        again(50),
     ]
     assert await world.use() == (30, 0)
 
@@ -94,7 +105,7 @@ async def test_more_than_was_reserved_counts_even_over_the_limit(world: World, u
 async def test_without_a_price_the_cost_is_unknown_not_zero(world: World) -> None:
     request = ask(1, 1, price=None)
     await world.reserve(request)
-    assert await world.settle(request.key, counts(1, 1)) == Receipt(None, already_settled=False)
+    assert await world.settle(request.key, counts(1, 1)) == receipt(None)
     assert (await world.events())[0].cost is None
 
 
@@ -138,7 +149,7 @@ async def test_a_quota_deleted_meanwhile_is_not_brought_back(world: World, usage
     await world.reserve(settled, released)
     name = QuotaName.parse("tenants/acme/quotas/q")
     await manage_quotas.delete_quota(world.store, name, etag="")
-    assert await world.settle(settled.key, counts(10)) == Receipt(10, already_settled=False)
+    assert await world.settle(settled.key, counts(10)) == receipt(10)
     assert await world.release(released.key) == [True]
     await world.quota(100)
     assert await world.use() == (10, 0)
@@ -168,7 +179,7 @@ async def test_a_late_settlement_corrects_the_estimate(world: World) -> None:
     await world.reserve(request)
     world.time.advance(HOUR)
     await lapse_reservations(world.store)
-    assert await world.settle(request.key, counts(10, 20), start_us=NOON + 1) == Receipt(50, already_settled=False)
+    assert await world.settle(request.key, counts(10, 20), start_us=NOON + 1) == receipt(50)
     lapsed, correction = await world.events()
     assert correction.kind is EventKind.CORRECTION
     assert (correction.tokens, correction.cost) == (counts(-90, -180), -450)
@@ -184,8 +195,8 @@ async def test_a_corrected_attempt_answers_with_its_final_cost(world: World) -> 
     await lapse_reservations(world.store)
     settlement = world.settlement(request.key, counts(10, 20))
     results = await settle_usage(world.store, world.calendar, [settlement, settlement])
-    assert results == [Receipt(50, already_settled=False), Receipt(50, already_settled=True)]
-    assert await world.settle(request.key, counts(1, 1)) == Receipt(50, already_settled=True)
+    assert results == [receipt(50), again(50)]
+    assert await world.settle(request.key, counts(1, 1)) == again(50)
     assert len(await world.events()) == 2
 
 
@@ -194,7 +205,7 @@ async def test_a_correction_without_price_stays_without_cost(world: World) -> No
     await world.reserve(request)
     world.time.advance(HOUR)
     await lapse_reservations(world.store)
-    assert await world.settle(request.key, counts(10, 20)) == Receipt(None, already_settled=False)
+    assert await world.settle(request.key, counts(10, 20)) == receipt(None)
     assert [event.cost for event in await world.events()] == [None, None]
 
 
@@ -224,7 +235,7 @@ async def test_a_settlement_after_the_lapse_time_but_before_the_lapse_is_exact(w
     request = ask(100, 200)
     await world.reserve(request)
     world.time.advance(HOUR)
-    assert await world.settle(request.key, counts(10, 20)) == Receipt(50, already_settled=False)
+    assert await world.settle(request.key, counts(10, 20)) == receipt(50)
     assert await lapse_reservations(world.store) == 0
     assert [event.kind for event in await world.events()] == [EventKind.SETTLED]
 

@@ -88,7 +88,7 @@ async def test_everything_at_once_on_two_replicas_ends_in_balance(replicas: list
         assert {getattr(receipt, "cost", None) for receipt in settled} == {
             actual.input_tokens + 2 * actual.output_tokens
         }
-        assert sorted(getattr(receipt, "already_settled", None) for receipt in settled) == [False, True]
+        assert [getattr(receipt, "already_settled", None) for receipt in settled].count(True) == 1
         used["tokens"] += actual.total
 
     await asyncio.gather(*(call() for _ in range(200)))

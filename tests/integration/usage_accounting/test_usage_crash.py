@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).parents[3]
 async def test_what_was_acknowledged_before_kill_9_is_there_afterwards(usage_url: str, stopped_time: Time) -> None:
     async with Database.open(usage_url, name="usage") as database:
         await World(database, stopped_time).quota(10**9)
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs in this loop
         [sys.executable, str(PROGRAM), usage_url],
         stdout=subprocess.PIPE,
         text=True,

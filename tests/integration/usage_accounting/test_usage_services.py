@@ -22,7 +22,9 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from libs.core.errors import GatehouseError
 from libs.rpc.status import from_item_status, from_rpc_error
+from libs.storage.database import Database
 from tests.integration.usage_accounting.conftest import Running
+from tests.integration.usage_accounting.ledger_world import Time, World, ask
 
 
 def key(tenant: str = "acme") -> ledger_service_pb2.AttemptKey:
@@ -136,20 +138,31 @@ async def test_the_errors_of_items_carry_their_details(running: Running) -> None
     assert (state.state.used, state.state.held) == (0, 1000 * 150 + 1000 * 600)
 
 
-async def test_reservations_lapse_by_themselves(running: Running) -> None:
+async def test_released_attempts_leave_no_record(running: Running) -> None:
     ledger = LedgerServiceStub(running.router)
     item = reservation(key())
-    item.lapse_after.seconds = 10
     await ledger.ReserveUsage(ledger_service_pb2.ReserveUsageRequest(items=[item]))
     released = await ledger.ReleaseUsage(ledger_service_pb2.ReleaseUsageRequest(keys=[item.key, key()]))
     assert [each.released for each in released.results] == [True, False]
-    usage = UsageServiceStub(running.public)
-    admin = running.token("acme", "boss", "tenant_admin")
-    await asyncio.sleep(0.2)
-    listed = await usage.ListUsageRecords(
-        usage_service_pb2.ListUsageRecordsRequest(parent="tenants/acme"), metadata=admin
+    listed = await UsageServiceStub(running.public).ListUsageRecords(
+        usage_service_pb2.ListUsageRecordsRequest(parent="tenants/acme"),
+        metadata=running.token("acme", "boss", "tenant_admin"),
     )
     assert not listed.records
+
+
+async def test_reservations_lapse_by_themselves(running: Running, stopped_time: Time) -> None:
+    # Reserved in the past, beside the service: the least it would accept is ten seconds.
+    async with Database.open(running.settings.database_url, name="past") as database:
+        await World(database, stopped_time).reserve(ask(100, 200))
+    usage = UsageServiceStub(running.public)
+    request = usage_service_pb2.ListUsageRecordsRequest(parent="tenants/acme")
+    admin = running.token("acme", "boss", "tenant_admin")
+    async with asyncio.timeout(10):
+        while not (records := (await usage.ListUsageRecords(request, metadata=admin)).records):
+            await asyncio.sleep(0.02)
+    assert [record.kind for record in records] == [usage_record_pb2.USAGE_EVENT_KIND_LAPSED]
+    assert not records[0].HasField("duration")
 
 
 async def test_a_member_sees_their_own_calls_only(running: Running) -> None:

@@ -77,19 +77,11 @@ async def test_a_taken_name_costs_no_vault_call(world: World) -> None:
 
 
 async def test_a_name_taken_while_vault_seals_is_noticed(world: World) -> None:
-    other = Key(
-        **{
-            **{field: getattr(await world.create(replace(CREATE, validate_only=True)), field) for field in KEY_FIELDS},
-            "uid": "of somebody else",
-        }
-    )
+    other = replace(await world.create(replace(CREATE, validate_only=True)), uid="of somebody else")
     world.vault.while_sealing = lambda: world.store.content.add(other, "theirs")
     with pytest.raises(AlreadyExists):
         await world.create(CREATE)
     assert world.store.content.rows[NAME] == (other, "theirs")
-
-
-KEY_FIELDS = Key.__dataclass_fields__
 
 
 async def test_nothing_is_stored_when_vault_cannot_seal(world: World) -> None:
@@ -133,7 +125,7 @@ async def test_two_equal_requests_at_once_make_one_key(world: World) -> None:
 
     def meanwhile() -> None:
         world.vault.while_sealing = lambda: None
-        key = Key(**{**{field: getattr(base, field) for field in KEY_FIELDS}, "uid": "the other's"})
+        key = replace(base, uid="the other's")
         world.store.content.add(key, "theirs")
         world.store.content.remember(a_request("CreateKey"), key, now=world.clock.now())
         first.append(key)

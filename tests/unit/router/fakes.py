@@ -111,10 +111,10 @@ class FakeConfig:
     def held(self, tenant: str) -> Configuration | None:
         return self.configuration
 
-    async def arrived(self, tenant: str) -> Configuration:
+    async def arrived(self, tenant: str, *, within_s: float) -> Configuration:
         return self.configuration
 
-    async def reached(self, tenant: str, revision: int) -> Configuration:
+    async def reached(self, tenant: str, revision: int, *, within_s: float) -> Configuration:
         self.waited_for = revision
         return self.configuration
 

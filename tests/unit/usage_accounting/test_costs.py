@@ -54,10 +54,11 @@ def test_a_cost_is_at_most_half_a_nano_usd_off(price: TokenPrices, counts: tuple
     assert abs(cost - exact) <= Fraction(1, 2)
 
 
-@given(prices, tokens, tokens, tokens, tokens, tokens)
+@given(prices, tokens, tokens, st.tuples(tokens, tokens, tokens))
 def test_no_split_of_the_tokens_into_buckets_costs_more_than_the_upper_bound(
-    price: TokenPrices, input_tokens: int, output_tokens: int, read_share: int, write_share: int, reasoning_share: int
+    price: TokenPrices, input_tokens: int, output_tokens: int, shares: tuple[int, int, int]
 ) -> None:
+    read_share, write_share, reasoning_share = shares
     cache_read, cache_write, uncached = split(input_tokens, read_share, write_share)
     reasoning, output = split(output_tokens, reasoning_share)
     counts = TokenCounts(
