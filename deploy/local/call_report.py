@@ -36,7 +36,7 @@ def call_table(outcome: Outcome, *, pretend_price: bool) -> Table:
         ("served by", f"{target.provider} · {target.model} ({target.provider_type})"),
         ("because", f"{target.reason} (rule {target.rule})"),
         ("with key", f"{target.key}, opened by the vault for this call" if target.key else "none: it needs no key"),
-        ("attempts", ", ".join(_attempt(each) for each in outcome.attempts)),
+        ("attempts", _attempts(outcome.attempts)),
         ("tokens", _tokens(outcome.usage) if outcome.HasField("usage") else "not reported by the provider"),
         ("cost", cost(cost_nano_usd(outcome)) + (" (a pretend price)" if pretend_price else "")),
         ("time", f"{total} = {gateway} in the gateway + {provider} at the provider; first content after {first}"),
@@ -78,9 +78,15 @@ def _table(rows: Sequence[tuple[str, str]]) -> Table:
     return table
 
 
-def _attempt(attempt: Attempt) -> str:
-    took = milliseconds(attempt.duration.ToNanoseconds())
-    return f"{attempt.number} of {attempt.target.provider} {attempt.error_reason or 'served'} in {took}"
+def _attempts(attempts: Sequence[Attempt]) -> str:
+    if len(attempts) == 1:
+        return "1"
+    each = (
+        f"{attempt.target.provider} {attempt.error_reason or 'served'}"
+        f" after {milliseconds(attempt.duration.ToNanoseconds())}"
+        for attempt in attempts
+    )
+    return f"{len(attempts)}: {', then '.join(each)}"
 
 
 def _record(record: UsageRecord) -> str:
@@ -106,11 +112,11 @@ def _tokens(tokens: TokenUsage | TokenCounts) -> str:
 
 
 def _quota(quota: Quota, state: QuotaState) -> str:
-    def amount(number: int) -> str:
-        return format_nano_usd(number) if quota.metric == QUOTA_METRIC_COST else f"{number:,} tokens"
-
+    is_cost = quota.metric == QUOTA_METRIC_COST
+    amount = format_nano_usd if is_cost else "{:,}".format
     held = f", {amount(state.held)} held" if state.held else ""
-    return f"{amount(state.used)} used of {amount(state.limit)}{held}; resets {local_time(state.reset_time)}"
+    unit = "" if is_cost else " tokens"
+    return f"{amount(state.used)} of {amount(state.limit)}{unit} used{held}; resets {local_time(state.reset_time)}"
 
 
 def _id(name: str) -> str:

@@ -133,12 +133,22 @@ async def _quotas(client: AsyncClient) -> list[tuple[Quota, QuotaState]]:
 
 
 def _show_failure(error: GatehouseError, settings: LauncherSettings, layout: StateLayout, console: Console) -> None:
-    about_openai = settings.openai_api_key is not None and error.metadata.get("provider", OPENAI) == OPENAI
-    advice = _ABOUT_OPENAI.get(error.reason, "") if about_openai else ""
     console.print()
     console.print("[bold red]The first call failed.[/]")
-    console.print(failure_text(error, advice=advice), soft_wrap=True)
+    console.print(failure_text(error, advice=_advice(error, settings)), soft_wrap=True)
     console.print(f"[dim]The logs are in[/] {escape(str(layout.logs))}", soft_wrap=True)
+
+
+def _advice(error: GatehouseError, settings: LauncherSettings) -> str:
+    """What to do about it at this keyboard; empty when the error's own advice is as good."""
+    if settings.openai_api_key is None or error.metadata.get("provider", OPENAI) != OPENAI:
+        return ""
+    fields = {violation.field.rpartition(".")[2] for violation in error.field_violations}
+    if "api_key" in fields:
+        return "It was taken from OPENAI_API_KEY."
+    if fields & {"origin", "base_url"}:
+        return "It was taken from OPENAI_BASE_URL."
+    return _ABOUT_OPENAI.get(error.reason, "")
 
 
 def _show_next_steps(settings: LauncherSettings, layout: StateLayout, console: Console) -> None:

@@ -153,7 +153,8 @@ def _service_settings(
             defaults |= {"ALLOW_LOOPBACK_ENDPOINTS": "true"}
         case "router":
             del defaults["DATABASE_URL"]  # it has none: what it must not lose is in the spool
-            defaults |= {"SPOOL_DIR": str(layout.spool)}
+            # A provider on this machine that was killed is back within seconds; it must not rest for longer.
+            defaults |= {"SPOOL_DIR": str(layout.spool), "BREAKER_COOLDOWN_S": "1"}
             fixed |= {
                 f"{other.upper()}_TARGET": f"localhost:{_internal_port(settings, other)}"
                 for other in SERVICES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any, cast
@@ -36,6 +37,7 @@ class Registrar:
         self._longest_s = longest_s
         self._default_s = default_s
         self._handlers: list[grpc.GenericRpcHandler] = []
+        self._under_way: set[asyncio.Task[object] | None] = set()
         self.services: list[str] = []
         """Full names of the services registered so far."""
 
@@ -46,6 +48,11 @@ class Registrar:
     def install(self, server: grpc.aio.Server) -> None:
         """Hand everything collected to the real server."""
         server.add_generic_rpc_handlers(tuple(self._handlers))
+
+    async def ended(self, timeout_s: float) -> None:
+        """Wait until no call is under way, but not longer than `timeout_s`."""
+        if tasks := {task for task in self._under_way if task is not None}:
+            await asyncio.wait(tasks, timeout=timeout_s)
 
     def add_generic_rpc_handlers(self, generic_rpc_handlers: object) -> None:
         """Called by generated code with what the next method gets by name."""
@@ -71,9 +78,15 @@ class Registrar:
         else:
             innermost = _answering(handler.stream_unary or handler.unary_unary, encode)
         head = wrapped(self._links, innermost)
+        under_way = self._under_way
 
         async def behaviour(request: object, context: grpc.aio.ServicerContext[Any, Any]) -> object:
-            return await head(Call(method=method, context=context, request=request))
+            task = asyncio.current_task()
+            under_way.add(task)
+            try:
+                return await head(Call(method=method, context=context, request=request))
+            finally:
+                under_way.discard(task)
 
         return _SHAPES[handler.request_streaming, handler.response_streaming](behaviour)
 

@@ -9,7 +9,7 @@ import signal
 import ssl
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -38,6 +38,7 @@ _log = get_logger(__name__)
 _CHECK_INTERVAL_S = 1.0
 _CHECK_TIMEOUT_S = 2.0
 _DEFAULT_LONGEST_S = 60.0
+_CLEANUP_S = 5.0
 
 
 class Service:
@@ -130,10 +131,15 @@ class Service:
 
     async def stop(self) -> None:
         """Refuse new calls, let those under way finish within the grace time, then cut them off."""
-        await self._health.enter_graceful_shutdown()
+        # A watcher of health that does not read holds a lock inside.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CHECK_TIMEOUT_S):
+                await self._health.enter_graceful_shutdown()
         for stop in self._stopping:
             await stop()
         await self._server.stop(self.settings.shutdown_grace_s)
+        # The server is done with calls it cut off before they are: what they clean up with must still be open.
+        await self._registrar.ended(_CLEANUP_S)
 
     def _details(self, error: GatehouseError) -> Sequence[Message]:
         return self.error_details(error)
@@ -151,7 +157,9 @@ class Service:
     async def _set_health(self, *, serving: bool) -> None:
         status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
         for service in ("", *self._registrar.services):
-            await self._health.set(service, status)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CHECK_TIMEOUT_S):
+                    await self._health.set(service, status)
 
     def _verifier(self, settings: ServerSettings) -> TokenVerifier:
         if "://" in settings.jwt_jwks:

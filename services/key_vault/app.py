@@ -15,7 +15,6 @@ from libs.rpc.service import Service
 from libs.storage.database import Database
 from libs.storage.migrations import upgrade
 from services.key_vault.api.bearers import VerifiedBearers
-from services.key_vault.api.convert import MOST_ITEMS
 from services.key_vault.api.key_access_service import KeyAccessServicer
 from services.key_vault.api.key_service import KeyServicer
 from services.key_vault.domain.access_keys import KeyAccessor
@@ -25,9 +24,10 @@ from services.key_vault.domain.open_keys import KeyOpener, KeyUse, Opened
 from services.key_vault.domain.rotate_key import KeyRotator
 from services.key_vault.settings import Settings
 from services.key_vault.storage.store import MIGRATIONS, SqlKeyStore
-from services.key_vault.vault.client import READER_THREADS, VaultClient
+from services.key_vault.vault.client import MOST_TOGETHER, READER_THREADS, VaultClient
 from services.key_vault.vault.connection import AppRoleFiles, VaultAddress
 
+NAME = "key-vault"
 DOMAIN = "keyvault.gatehouse"
 _LEAST_FINGERPRINT_KEY = 32
 
@@ -48,7 +48,7 @@ async def compose(settings: Settings, service: Service) -> None:
 
     # Whoever arrives while a round is under way rides the next one.
     rounds: Batcher[KeyUse, Opened] = Batcher(
-        KeyOpener(store=store, vault=vault), max_batch=MOST_ITEMS, max_in_flight=READER_THREADS
+        KeyOpener(store=store, vault=vault), max_batch=MOST_TOGETHER, max_in_flight=READER_THREADS
     )
     service.on_close("rounds", rounds.close)
 

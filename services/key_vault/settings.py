@@ -19,7 +19,8 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 class Settings(ServerSettings):
     """Read from `KEY_VAULT_*`: the field's name in upper case behind that prefix."""
 
-    model_config = SettingsConfigDict(env_prefix="KEY_VAULT_")
+    # A database URL may hold a password: what is wrong is told without the values.
+    model_config = SettingsConfigDict(env_prefix="KEY_VAULT_", hide_input_in_errors=True)
 
     database_url: str = Field(repr=False)
     """`sqlite:////absolute/path.db` or `postgresql://user@host/database`."""

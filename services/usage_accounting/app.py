@@ -17,9 +17,9 @@ from libs.storage.database import Database
 from libs.storage.migrations import upgrade
 from libs.telemetry import names
 from libs.telemetry.logs import get_logger
-from services.usage_accounting.api.ledger_servicer import LedgerServicer
-from services.usage_accounting.api.quota_servicer import QuotaServicer
-from services.usage_accounting.api.usage_servicer import UsageServicer
+from services.usage_accounting.api.ledger_service import LedgerServicer
+from services.usage_accounting.api.quota_service import QuotaServicer
+from services.usage_accounting.api.usage_service import UsageServicer
 from services.usage_accounting.catalogue.genai_catalogue import GenaiCatalogue
 from services.usage_accounting.domain.lapse_worker import LapseWorker
 from services.usage_accounting.domain.windows import WindowCalendar
@@ -42,7 +42,7 @@ async def compose(settings: Settings, service: Service) -> None:
     clock = SystemClock()
     calendar = WindowCalendar()
     store = StoredUsage(database, clock)
-    worker = LapseWorker(store, interval_s=settings.lapse_check_interval_s, failed=_lapse_failed)
+    worker = LapseWorker(store, interval_s=settings.lapse_check_interval_s, lapsed=_lapsed, failed=_lapse_failed)
     worker.start()
     service.on_close("lapse worker", worker.close)
 
@@ -56,6 +56,11 @@ async def compose(settings: Settings, service: Service) -> None:
 
 def _caller() -> Caller:
     return context.current().caller
+
+
+def _lapsed(count: int) -> None:
+    # Each is a call whose router died or could not reach the ledger in time; its record is an estimate.
+    _log.warning(names.EVENT_RESERVATIONS_LAPSED, count=count)
 
 
 def _lapse_failed(error: Exception) -> None:

@@ -13,7 +13,6 @@ import gc
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import grpc
@@ -21,13 +20,10 @@ import orjson
 import uvloop
 from gatehouse.router.v1 import generation_pb2, message_pb2
 from gatehouse.router.v1 import generation_service_pb2 as pb
-from gatehouse.router.v1.generation_service_pb2_grpc import (
-    GenerationServiceServicer,
-    add_GenerationServiceServicer_to_server,
-)
 from yarl import URL
 
 READY = "bare relay serving"
+_SERVICE = "gatehouse.router.v1.GenerationService"
 _ROLES = {
     message_pb2.ROLE_SYSTEM: "system",
     message_pb2.ROLE_USER: "user",
@@ -35,15 +31,8 @@ _ROLES = {
 }
 
 
-def _not_served(*_: object) -> Any:
-    raise NotImplementedError
-
-
-class BareRelay(GenerationServiceServicer):
+class BareRelay:
     """Forwards text messages to an OpenAI-compatible server; whole answers only."""
-
-    StreamGenerate = _not_served
-    ExplainRoute = _not_served
 
     def __init__(self, http: aiohttp.ClientSession, *, url: str, model: str, api_key: str) -> None:
         self._http = http
@@ -51,7 +40,8 @@ class BareRelay(GenerationServiceServicer):
         self._model = model
         self._headers = {"Content-Type": "application/json", "Authorization": f"Bearer {api_key}"}
 
-    async def Generate(self, request: pb.GenerateRequest, context: object) -> pb.GenerateResponse:  # noqa: N802 - the proto's
+    async def generate(self, request: pb.GenerateRequest, _: object) -> pb.GenerateResponse:
+        """`Generate` of the proto."""
         body = orjson.dumps(
             {
                 "model": self._model,
@@ -92,7 +82,12 @@ async def _serve(arguments: argparse.Namespace) -> None:
     ) as http:
         server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
         relay = BareRelay(http, url=arguments.upstream, model=arguments.model, api_key=arguments.api_key)
-        add_GenerationServiceServicer_to_server(relay, server)
+        handler = grpc.unary_unary_rpc_method_handler(
+            relay.generate,
+            request_deserializer=pb.GenerateRequest.FromString,
+            response_serializer=pb.GenerateResponse.SerializeToString,
+        )
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, {"Generate": handler}),))
         pair = (arguments.tls_key.read_bytes(), arguments.tls_cert.read_bytes())
         server.add_secure_port(f"127.0.0.1:{arguments.port}", grpc.ssl_server_credentials([pair]))
         await server.start()

@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 READER_THREADS = 2
 """As many as batches the batcher has under way, so that none waits for a thread."""
+MOST_TOGETHER = 200
+"""Ciphertexts in one request. OpenBao refuses JSON with more than 1000 strings, names included; an item has four."""
 _WRITER_THREADS = 1
 _MOST_WAITING = 256
 
@@ -52,7 +54,7 @@ class VaultClient:
         return await _guarded(self._writer, self._writer_circuit, lambda session: session.seal(material, context))
 
     async def open(self, ciphertexts: Sequence[Ciphertext]) -> Sequence[Secret | None]:
-        """See `Opener`."""
+        """See `Opener`. Takes at most MOST_TOGETHER."""
         return await _guarded(self._reader, self._reader_circuit, lambda session: session.open(ciphertexts))
 
     async def ping(self) -> None:

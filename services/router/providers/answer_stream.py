@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import aiohttp
 
@@ -10,7 +11,7 @@ from services.router.domain.errors import ProviderError, Reason
 from services.router.domain.generation import Finished, ProviderEvent
 from services.router.providers.base import StreamDecoder
 from services.router.providers.sse import EventReader
-from services.router.providers.transport import give_back, timer, transport_errors
+from services.router.providers.transport import give_back, translated, within
 
 _LINGER_S = 1.0
 _MAX_LINGERING = 1_000
@@ -43,7 +44,8 @@ class HttpProviderStream:
         events: list[ProviderEvent] = []
         while not events and not self._finished:
             if self._failure is not None:
-                raise self._failure
+                # The frames it was found in hold what the provider sent.
+                raise self._failure.with_traceback(None)
             try:
                 await self._receive(events)
             except ProviderError as failure:
@@ -65,7 +67,12 @@ class HttpProviderStream:
             # The provider has said all, only the end of the body is still under way: worth keeping the connection.
             task = asyncio.create_task(_read_end(self._response))
             self._lingering.add(task)
-            task.add_done_callback(self._lingering.discard)
+            task.add_done_callback(self._end_of_lingering)
+
+    def _end_of_lingering(self, task: asyncio.Task[None]) -> None:
+        # Here and not in the task itself: one that is cancelled before it began runs no line.
+        self._lingering.discard(task)
+        give_back(self._response)
 
     async def _receive(self, events: list[ProviderEvent]) -> None:
         """Read once and append what it means to `events`, also when it raises."""
@@ -95,13 +102,11 @@ class HttpProviderStream:
         """Some bytes, none at the end."""
         content = self._response.content
         if self._first_deadline is not None:
-            name, deadline = "first_event", self._first_deadline
+            timer, deadline = "first_event", self._first_deadline
         else:
-            name, deadline = "idle", asyncio.get_running_loop().time() + self._idle_s
+            timer, deadline = "idle", asyncio.get_running_loop().time() + self._idle_s
         try:
-            async with timer(name, deadline):
-                with transport_errors(sent=True):
-                    chunk = await content.readany()
+            chunk = await within(timer, deadline, translated(content.readany(), sent=True))
         except ProviderError:
             # Of a broken connection aiohttp's reader keeps back what arrived before, and that will be billed.
             chunk = content._read_nowait(-1)  # noqa: SLF001 - there is no public way
@@ -112,12 +117,7 @@ class HttpProviderStream:
 
 
 async def _read_end(response: aiohttp.ClientResponse) -> None:
-    try:
+    with suppress(aiohttp.ClientError, OSError, TimeoutError):
         async with asyncio.timeout(_LINGER_S):
-            surplus = await response.content.readany()
-        if surplus:
-            response.close()
-    except (aiohttp.ClientError, OSError, TimeoutError):
-        response.close()
-    finally:
-        response.release()
+            # More than the end is not waited for.
+            await response.content.readany()

@@ -17,7 +17,7 @@ from services.router.domain.generation import Answer
 from services.router.domain.ports import Dispatch
 from services.router.providers.answer_stream import HttpProviderStream
 from services.router.providers.base import Dialect, EncodedRequest
-from services.router.providers.transport import give_back, timer, transport_errors
+from services.router.providers.transport import give_back, translated, within
 
 _HTTP_OK = 200
 _MAX_ERROR_BODY = 64 * 1024
@@ -69,28 +69,23 @@ class HttpProviderSession:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        for task in self._lingering:
+        lingering = tuple(self._lingering)
+        for task in lingering:
             task.cancel()
+        await asyncio.gather(*lingering, return_exceptions=True)
         await self._http.close()
 
     async def generate(self, dispatch: Dispatch) -> Answer:
         """Send one attempt and wait for its whole answer. Raises ProviderError."""
         dialect = self._dialects[dispatch.target.provider.type]
-        async with timer("first_event", self._first_event_deadline()):
-            response = await self._send(dialect, dispatch, stream=False)
-            if response.status != _HTTP_OK:
-                raise await self._failure(dialect, dispatch, response)
-            body = await self._read_answer(response)
+        body = await within("first_event", self._first_event_deadline(), self._whole_answer(dialect, dispatch))
         return dialect.decode(body)
 
     async def stream(self, dispatch: Dispatch) -> HttpProviderStream:
         """Send one attempt and wait until the provider begins to answer. Raises ProviderError."""
         dialect = self._dialects[dispatch.target.provider.type]
         deadline = self._first_event_deadline()
-        async with timer("first_event", deadline):
-            response = await self._send(dialect, dispatch, stream=True)
-            if not _is_event_stream(response):
-                raise await self._failure(dialect, dispatch, response)
+        response = await within("first_event", deadline, self._event_stream(dialect, dispatch))
         return HttpProviderStream(
             response,
             dialect.stream_decoder(),
@@ -109,14 +104,14 @@ class HttpProviderSession:
             output_limit=dispatch.output_limit,
             stream=stream,
         )
-        with transport_errors(sent=False):
-            return await self._http.post(
-                self._url(dispatch.target.provider.base_url, encoded),
-                data=encoded.body,
-                # Made in place: a name for it would put the key into the frames of every traceback.
-                headers=_request_headers(dialect, dispatch, stream=stream),
-                allow_redirects=False,
-            )
+        post = self._http.post(
+            self._url(dispatch.target.provider.base_url, encoded),
+            data=encoded.body,
+            # Made in place: a name for it would put the key into the frames of every traceback.
+            headers=_request_headers(dialect, dispatch, stream=stream),
+            allow_redirects=False,
+        )
+        return await translated(post, sent=False)
 
     def _url(self, base_url: str, encoded: EncodedRequest) -> URL:
         url = self._urls.get((base_url, encoded.path))
@@ -126,29 +121,39 @@ class HttpProviderSession:
             url = self._urls[base_url, encoded.path] = URL(base_url.rstrip("/") + encoded.path, encoded=True)
         return url
 
-    async def _read_answer(self, response: aiohttp.ClientResponse) -> bytes:
-        """The whole body of a good response."""
+    async def _whole_answer(self, dialect: Dialect, dispatch: Dispatch) -> bytes:
+        """The body of a good response."""
+        response = await self._send(dialect, dispatch, stream=False)
+        if response.status != _HTTP_OK:
+            raise await _failure(dialect, dispatch, response)
         try:
-            with transport_errors(sent=True):
-                body, whole = await _read_up_to(response, self._max_answer_bytes)
+            body, whole = await translated(_read_up_to(response, self._max_answer_bytes), sent=True)
         finally:
             give_back(response)
         if not whole:
             raise ProviderError(Reason.PROVIDER_BAD_RESPONSE, status=_HTTP_OK, sent=True)
         return body
 
-    async def _failure(self, dialect: Dialect, dispatch: Dispatch, response: aiohttp.ClientResponse) -> ProviderError:
-        """What a response that is not the answer means."""
-        body = b""
-        try:
-            # The status says enough when the explanation is cut, slow or endless.
-            with suppress(ProviderError):
-                async with timer("first_event", asyncio.get_running_loop().time() + _ERROR_BODY_S):
-                    with transport_errors(sent=True):
-                        body, _ = await _read_up_to(response, _MAX_ERROR_BODY)
-        finally:
-            give_back(response)
-        return dialect.classify(response.status, response.headers, _without_key(body, dispatch.key))
+    async def _event_stream(self, dialect: Dialect, dispatch: Dispatch) -> aiohttp.ClientResponse:
+        """A good response whose body is still to be read."""
+        response = await self._send(dialect, dispatch, stream=True)
+        if not _is_event_stream(response):
+            raise await _failure(dialect, dispatch, response)
+        return response
+
+
+async def _failure(dialect: Dialect, dispatch: Dispatch, response: aiohttp.ClientResponse) -> ProviderError:
+    """What a response that is not the answer means."""
+    body = b""
+    deadline = asyncio.get_running_loop().time() + _ERROR_BODY_S
+    try:
+        # The status says enough when the explanation is cut, slow or endless.
+        with suppress(ProviderError):
+            reading = translated(_read_up_to(response, _MAX_ERROR_BODY), sent=True)
+            body, _ = await within("first_event", deadline, reading)
+    finally:
+        give_back(response)
+    return dialect.classify(response.status, response.headers, _without_key(body, dispatch.key))
 
 
 async def _read_up_to(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:

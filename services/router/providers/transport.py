@@ -1,39 +1,55 @@
-"""What the transport below a dialect can do to a call, in the router's own words."""
+"""What the transport below a dialect can do to a call, in the router's own words.
+
+Errors are raised outside of the `except` that caught their cause: as context the cause would hang on them, and
+aiohttp's errors show the headers of the request, the key among them.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable
+from typing import TypeVar
 
 import aiohttp
 
 from services.router.domain.errors import ProviderError, Reason
 
+T = TypeVar("T")
 
-@asynccontextmanager
-async def timer(name: str, deadline: float) -> AsyncIterator[None]:
-    """Raises ProviderError `PROVIDER_TIMEOUT` naming the timer at `deadline`, in seconds of the event loop's clock."""
+
+async def within(timer: str, deadline: float, work: Awaitable[T]) -> T:
+    """The result of `work`. Raises ProviderError naming the timer at `deadline`, in seconds of the loop's clock."""
     try:
         async with asyncio.timeout_at(deadline):
-            yield
+            return await work
     except TimeoutError:
-        raise ProviderError(Reason.PROVIDER_TIMEOUT, timer=name, sent=True) from None
+        pass
+    raise ProviderError(Reason.PROVIDER_TIMEOUT, timer=timer, sent=True)
 
 
-@contextmanager
-def transport_errors(*, sent: bool) -> Iterator[None]:
-    """Turns aiohttp's errors into ProviderError. Their texts are dropped: they may quote headers and bodies."""
+async def translated(work: Awaitable[T], *, sent: bool) -> T:
+    """The result of `work`, which aiohttp does. Raises ProviderError for its errors and those of the network.
+
+    `sent` says whether the request has gone out, so that the provider may have worked on it.
+    """
     try:
-        yield
-    except aiohttp.ConnectionTimeoutError:
-        raise ProviderError(Reason.PROVIDER_TIMEOUT, timer="connect") from None
-    except aiohttp.ClientConnectorError:
-        raise ProviderError(Reason.PROVIDER_UNREACHABLE) from None
-    except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError, aiohttp.InvalidURL, ValueError):
-        raise ProviderError(Reason.PROVIDER_UNREACHABLE if sent else Reason.PROVIDER_BAD_RESPONSE, sent=sent) from None
-    except (aiohttp.ClientError, OSError):
-        raise ProviderError(Reason.PROVIDER_UNREACHABLE, sent=sent) from None
+        return await work
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        failure = _translation(error, sent=sent)
+    raise failure
+
+
+def _translation(error: Exception, *, sent: bool) -> ProviderError:
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            return ProviderError(Reason.PROVIDER_TIMEOUT, timer="connect")
+        case aiohttp.ClientConnectorError():
+            return ProviderError(Reason.PROVIDER_UNREACHABLE)
+        case aiohttp.ClientResponseError() | aiohttp.InvalidURL() | ValueError() if not sent:
+            # No HTTP, or no URL: whatever is there, it is not this API.
+            return ProviderError(Reason.PROVIDER_BAD_RESPONSE)
+        case _:
+            return ProviderError(Reason.PROVIDER_UNREACHABLE, sent=sent)
 
 
 def give_back(response: aiohttp.ClientResponse) -> None:

@@ -13,8 +13,8 @@ from libs.core.resource_names import Owner
 from libs.core.validation import FieldChecks
 from services.usage_accounting.api.times import timestamp_us
 from services.usage_accounting.domain.errors import invalid_field
-from services.usage_accounting.domain.reports import Cursor, Grouping, RecordFilter, StatsQuery
-from services.usage_accounting.domain.usage_event import UsageRecord
+from services.usage_accounting.domain.reports import Grouping, RecordFilter, StatsQuery
+from services.usage_accounting.domain.usage_event import Cursor, UsageRecord
 
 _MOST_GROUPINGS = 3
 _MAX_OPERATION_ID = 64
@@ -51,8 +51,7 @@ def record_filter(request: pb.ListUsageRecordsRequest, owner: Owner) -> tuple[Re
 
 def next_page_token(query: RecordFilter, last: UsageRecord) -> str:
     """Continues after `last` in the listing of `query`."""
-    cursor = f"{last.event.start_us}.{last.sequence}"
-    return encode_page_token(cursor, _bound_to(query))
+    return encode_page_token(f"{last.cursor.start_us}.{last.cursor.sequence}", _bound_to(query))
 
 
 def stats_query(request: pb.GetUsageStatsRequest, owner: Owner) -> StatsQuery:

@@ -13,11 +13,20 @@ from services.usage_accounting.domain.ports import UsageStore
 class LapseWorker:
     """Looks every `interval_s` seconds, and again at once while there is more than one batch to lapse.
 
-    `failed` is told what went wrong, except that the store is unavailable, which the store itself tells.
+    `lapsed` is told how many lapsed, `failed` what went wrong, except that the store is unavailable, which the store
+    itself tells.
     """
 
-    def __init__(self, store: UsageStore, *, interval_s: float, failed: Callable[[Exception], None]) -> None:
+    def __init__(
+        self,
+        store: UsageStore,
+        *,
+        interval_s: float,
+        lapsed: Callable[[int], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
         self._store = store
+        self._lapsed = lapsed
         self._interval_s = interval_s
         self._failed = failed
         self._task: asyncio.Task[None] | None = None
@@ -40,7 +49,10 @@ class LapseWorker:
     async def _lapse(self) -> bool:
         """Lapse one batch: whether there may be another."""
         try:
-            return await lapse_reservations(self._store) == MOST_TOGETHER
+            count = await lapse_reservations(self._store)
+            if count:
+                self._lapsed(count)
+            return count == MOST_TOGETHER
         except Unavailable:
             return False
         except Exception as error:  # noqa: BLE001 - what dead calls hold must come back, whatever failed once

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from libs.core.money import TokenCounts
+from services.usage_accounting.domain.usage_event import Cursor, UsageRecord
 
 HOUR_US = 3_600_000_000
 MOST_ROWS = 1000
@@ -23,13 +23,6 @@ class Grouping(enum.IntEnum):
     KEY = 5
 
 
-class Cursor(NamedTuple):
-    """The place of an event in a listing."""
-
-    start_us: int
-    sequence: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordFilter:
     """Which events; None does not filter. Attempts that began from `start_us` to before `end_us`."""
@@ -40,6 +33,18 @@ class RecordFilter:
     start_us: int | None = None
     end_us: int | None = None
     after: Cursor | None = None
+
+    def admits(self, record: UsageRecord) -> bool:
+        """Whether `record` is one of those asked for."""
+        event = record.event
+        return (
+            event.key.tenant == self.tenant
+            and (self.user is None or event.dimensions.user == self.user)
+            and (self.operation_id is None or event.key.operation_id == self.operation_id)
+            and (self.start_us is None or event.start_us >= self.start_us)
+            and (self.end_us is None or event.start_us < self.end_us)
+            and (self.after is None or record.cursor < self.after)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,7 +82,7 @@ class _Batch:
             return holds
         for hold in holds:
             use = self._use.get(hold.window, _NOTHING)
-            pass
+            self._use[hold.window] = WindowUse(use.used, use.held + hold.amount)
             held = self._held.get(hold.window, _NOTHING)
             self._held[hold.window] = WindowUse(0, held.held + hold.amount)
         lapse_us = self._now_us + request.lapse_after_us

@@ -64,11 +64,23 @@ class Recorded(NamedTuple):
         return NanoUsd(self.first.cost + (self.correction_cost or 0))
 
 
+class Cursor(NamedTuple):
+    """The place of an event in a listing, which is in descending order of it."""
+
+    start_us: int
+    sequence: int
+
+
 class UsageRecord(NamedTuple):
     """An event with its place in the ledger."""
 
     sequence: int
     event: UsageEvent
+
+    @property
+    def cursor(self) -> Cursor:
+        """Its place in a listing."""
+        return Cursor(self.event.start_us, self.sequence)
 
 
 class Receipt(NamedTuple):

@@ -124,20 +124,16 @@ class StoredLedger:
 
     def records(self, query: RecordFilter, *, limit: int) -> Sequence[UsageRecord]:
         """Events, newest first."""
-        columns = ledger_events.c
-        chosen = _WITH_SEQUENCE.where(columns.tenant == query.tenant)
-        if query.user is not None:
-            chosen = chosen.where(columns.user_id == query.user)
         if query.operation_id is not None:
-            chosen = chosen.where(columns.operation_id == query.operation_id)
-        if query.start_us is not None:
-            chosen = chosen.where(columns.start_us >= query.start_us)
-        if query.end_us is not None:
-            chosen = chosen.where(columns.start_us < query.end_us)
-        if query.after is not None:
-            chosen = chosen.where(tuple_(columns.start_us, columns.sequence) < tuple_(*query.after))
-        chosen = chosen.order_by(columns.start_us.desc(), columns.sequence.desc()).limit(limit)
-        return [UsageRecord(row.sequence, _event(row)) for row in self._connection.execute(chosen)]
+            return self._records_of_operation(query, query.operation_id)[:limit]
+        rows = self._connection.execute(records_of(query).limit(limit))
+        return [UsageRecord(row.sequence, _event(row)) for row in rows]
+
+    def _records_of_operation(self, query: RecordFilter, operation_id: str) -> list[UsageRecord]:
+        """The few events of one call; sorted here, for SQLite would rather read all of the tenant in order."""
+        rows = self._connection.execute(_WITH_SEQUENCE.where(ledger_events.c.operation_id == operation_id))
+        records = [UsageRecord(row.sequence, _event(row)) for row in rows]
+        return sorted(filter(query.admits, records), key=lambda record: record.cursor, reverse=True)
 
     def stats(self, query: StatsQuery, *, limit: int) -> Sequence[StatsRow]:
         """Sums by group."""
@@ -152,6 +148,22 @@ class StoredLedger:
         if groups:
             chosen = chosen.group_by(*groups).order_by(_COST.desc(), _TOTAL_TOKENS.desc(), *groups)
         return [_stats(row, len(groups)) for row in self._connection.execute(chosen.limit(limit))]
+
+
+def records_of(query: RecordFilter) -> Select[Any]:
+    """The SELECT of a listing of more than one call: reads its rows from an index, in their order."""
+    columns = ledger_events.c
+    chosen = _WITH_SEQUENCE.where(columns.tenant == query.tenant)
+    if query.user is not None:
+        chosen = chosen.where(columns.user_id == query.user)
+    if query.start_us is not None:
+        chosen = chosen.where(columns.start_us >= query.start_us)
+    if query.after is not None:
+        chosen = chosen.where(tuple_(columns.start_us, columns.sequence) < tuple_(*query.after))
+    elif query.end_us is not None:
+        # A place in the listing lies before the end anyway; two upper bounds confuse SQLite's choice of an index.
+        chosen = chosen.where(columns.start_us < query.end_us)
+    return chosen.order_by(columns.start_us.desc(), columns.sequence.desc())
 
 
 def _addends(event: UsageEvent) -> list[int]:

@@ -60,13 +60,16 @@ async def connect(tmp_path: Path) -> AsyncIterator[Connect]:
         yield make
 
 
-def client_of(vault: ThrowAwayVault, *, swapped: bool = False) -> VaultClient:
-    """A client with the credentials of a real Vault; `swapped`: each identity does the other's work."""
+def client_of(vault: ThrowAwayVault, *, swapped: bool = False, **changes: Any) -> VaultClient:
+    """A client with the credentials of a real Vault; `swapped`: each identity does the other's work.
+
+    `changes` are those of the VaultAddress.
+    """
     writer, reader = vault.writer_files, vault.reader_files
     if swapped:
         writer, reader = reader, writer
     return VaultClient(
-        VaultAddress(url=vault.bao.address, ca_file=vault.layout.ca_certificate),
+        VaultAddress(url=vault.bao.address, ca_file=vault.layout.ca_certificate, **changes),
         writer=AppRoleFiles(role_id=writer[0], secret_id=writer[1]),
         reader=AppRoleFiles(role_id=reader[0], secret_id=reader[1]),
         timeout_s=4.0,

@@ -120,9 +120,9 @@ async def test_an_expired_token_costs_one_login_and_one_repetition(fake_vault: F
     client = connect(fake_vault.address)
     await client.open([SEALED])
     fake_vault.received.clear()
-    fake_vault.answer = on(DECRYPT, vault_errors(403), behaves(Received(DECRYPT, None, {"batch_input": [
-        {"ciphertext": SEALED.text}
-    ]})))
+    fake_vault.answer = on(
+        DECRYPT, vault_errors(403), behaves(Received(DECRYPT, None, {"batch_input": [{"ciphertext": SEALED.text}]}))
+    )
     assert await client.open([SEALED]) == [SECRET]
     assert fake_vault.paths() == ["decrypt", "approle", "decrypt"]
 
@@ -192,9 +192,9 @@ async def test_something_that_speaks_no_tls_is_unreachable(fake_vault: FakeVault
 async def test_a_connection_that_vault_closed_is_made_anew(fake_vault: FakeVault, connect: Connect) -> None:
     client = connect(fake_vault.address)
     await client.open([SEALED])
-    fake_vault.answer = on(DECRYPT, Reply(cut=True), behaves(Received(DECRYPT, None, {"batch_input": [
-        {"ciphertext": SEALED.text}
-    ]})))
+    fake_vault.answer = on(
+        DECRYPT, Reply(cut=True), behaves(Received(DECRYPT, None, {"batch_input": [{"ciphertext": SEALED.text}]}))
+    )
     assert await client.open([SEALED]) == [SECRET]
 
 

@@ -229,8 +229,12 @@ async def open_session(
         Timers(connect_s=connect_s, first_event_s=first_event_s, idle_s=idle_s),
         max_answer_bytes=max_answer_bytes,
     )
+    connector = session._http.connector
+    assert connector is not None
     try:
         yield session
+        in_use = len(connector._acquired)
+        assert in_use <= len(session._lingering), "every connection comes back or is closed"
     finally:
         await session.aclose()
 

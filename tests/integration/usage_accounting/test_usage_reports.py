@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Connection, func, select
@@ -10,7 +11,7 @@ from libs.storage.database import Database
 from services.usage_accounting.domain.attempt import Outcome
 from services.usage_accounting.domain.lapse_reservations import lapse_reservations
 from services.usage_accounting.domain.read_usage import get_usage_stats, list_usage_records
-from services.usage_accounting.domain.reports import Cursor, Grouping, RecordFilter, StatsQuery
+from services.usage_accounting.domain.reports import Grouping, RecordFilter, StatsQuery
 from services.usage_accounting.storage.tables import TOKENS, ledger_events, usage_hourly
 from tests.integration.usage_accounting.ledger_world import DIMENSIONS, HOUR, NOON, PRICE, World, ask, attempt, counts
 
@@ -34,7 +35,7 @@ async def test_records_come_newest_first_page_by_page(world: World) -> None:
     after = None
     while found := await list_usage_records(world.store, RecordFilter(tenant="acme", after=after), limit=3):
         seen += [record.event.tokens.total for record in found]
-        after = Cursor(found[-1].event.start_us, found[-1].sequence)
+        after = found[-1].cursor
     assert seen == [2, 4, 3, 1]
 
 
@@ -55,6 +56,20 @@ async def test_records_are_those_asked_for(world: World) -> None:
     assert await found(start_us=NOON + 1) == 4
     assert await found(operation_id=operation_id) == 1
     assert await found(operation_id=operation_id, user="bob") == 0
+
+
+async def test_the_events_of_one_call_come_newest_first_page_by_page(world: World) -> None:
+    keys = [attempt() for _ in range(2)]
+    keys += [keys[0]._replace(attempt=2), keys[0]._replace(attempt=3), keys[0]._replace(tenant="other")]
+    await world.reserve(*(ask(1, 0, key=key) for key in keys))
+    for key, minute in zip(keys, (0, 9, 2, 1, 9), strict=True):
+        await world.settle(key, counts(1), start_us=NOON + minute)
+    query = RecordFilter(tenant="acme", operation_id=keys[0].operation_id)
+    first = await list_usage_records(world.store, query, limit=2)
+    rest = await list_usage_records(world.store, replace(query, after=first[-1].cursor), limit=2)
+    assert [record.event.key.attempt for record in (*first, *rest)] == [2, 3, 1]
+    within = replace(query, start_us=NOON + 1, end_us=NOON + 2)
+    assert [each.event.key.attempt for each in await list_usage_records(world.store, within, limit=9)] == [3]
 
 
 async def test_sums_are_ordered_by_cost_then_tokens(world: World) -> None:

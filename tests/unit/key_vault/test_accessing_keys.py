@@ -79,9 +79,7 @@ def material(name: KeyName) -> bytes:
 async def world() -> World:
     world = World()
     for name in (TENANT_KEY, BOBS_KEY, GLOBEX_KEY, PLATFORM_KEY):
-        await world.create(
-            CreateKey(name=name, provider_type="openai", origin=ORIGIN, material=Secret(material(name)))
-        )
+        await world.create(CreateKey(name=name, provider_type="openai", origin=ORIGIN, material=Secret(material(name))))
     return world
 
 
@@ -182,8 +180,13 @@ async def test_a_failing_database_fails_every_permitted_item(world: World) -> No
 async def test_neither_token_nor_material_is_in_a_repr(world: World) -> None:
     access = item(token=b"acme/canary-token")
     results = await world.access([access])
-    shown = repr((access, results, world.access, CreateKey(
-        name=TENANT_KEY, provider_type="openai", origin=ORIGIN, material=Secret(material(TENANT_KEY))
-    )))
+    shown = repr(
+        (
+            access,
+            results,
+            world.access,
+            CreateKey(name=TENANT_KEY, provider_type="openai", origin=ORIGIN, material=Secret(material(TENANT_KEY))),
+        )
+    )
     assert "canary-token" not in shown
     assert material(TENANT_KEY).decode() not in shown

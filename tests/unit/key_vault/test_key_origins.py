@@ -42,7 +42,7 @@ def test_an_origin_is_normalised(text: str, origin: str) -> None:
         "\x00https://api.openai.com",
         "https://api.openai.com\n",
         " https://api.openai.com",
-        "https://аpi.openai.com",
+        "https://\u0430pi.openai.com",
         "https://api%2eopenai.com",
         "https://" + "a" * 300 + ".example",
     ],

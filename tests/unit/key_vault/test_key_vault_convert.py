@@ -109,9 +109,7 @@ def test_the_digest_cannot_be_made_without_the_deployments_key() -> None:
 
 
 def test_a_rotate_request_becomes_a_command() -> None:
-    request = pb.RotateKeyRequest(
-        name="platform/keys/x", api_key=b"sk-0123456789", etag="abc", request_id=REQUEST_ID
-    )
+    request = pb.RotateKeyRequest(name="platform/keys/x", api_key=b"sk-0123456789", etag="abc", request_id=REQUEST_ID)
     command = convert.rotate_key(request, CALLER, DIGESTS)
     assert (str(command.name), command.etag) == ("platform/keys/x", "abc")
     assert remembered(command.request).method == "RotateKey"

@@ -28,25 +28,27 @@ class Store:
         return batch
 
 
-async def run_to_the_end(store: Store, *, interval_s: float) -> list[Exception]:
+async def run_to_the_end(store: Store, *, interval_s: float) -> tuple[list[int], list[Exception]]:
+    lapsed: list[int] = []
     failures: list[Exception] = []
-    worker = LapseWorker(store, interval_s=interval_s, failed=failures.append)
+    worker = LapseWorker(store, interval_s=interval_s, lapsed=lapsed.append, failed=failures.append)
     worker.start()
     async with asyncio.timeout(5):
         await store.over.wait()
     await worker.close()
-    return failures
+    return lapsed, failures
 
 
 async def test_full_batches_follow_each_other_without_waiting() -> None:
-    assert await run_to_the_end(Store(MOST_TOGETHER, MOST_TOGETHER), interval_s=3600) == []
+    counts, failures = await run_to_the_end(Store(MOST_TOGETHER, MOST_TOGETHER), interval_s=3600)
+    assert (counts, failures) == ([MOST_TOGETHER, MOST_TOGETHER], [])
 
 
 async def test_no_failure_ends_the_worker() -> None:
     defect = RuntimeError("a defect")
     store = Store(Unavailable("DATABASE_UNAVAILABLE", "down"), defect, 3)
-    assert await run_to_the_end(store, interval_s=0.001) == [defect]
+    assert await run_to_the_end(store, interval_s=0.001) == ([3], [defect])
 
 
 async def test_a_worker_that_never_started_can_be_closed() -> None:
-    await LapseWorker(Store(), interval_s=1, failed=lambda _: None).close()
+    await LapseWorker(Store(), interval_s=1, lapsed=lambda _: None, failed=lambda _: None).close()

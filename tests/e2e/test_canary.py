@@ -1,0 +1,62 @@
+"""Key material is nowhere: no log, database, spool, audit log or output of the whole run holds it."""
+
+import base64
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from gatehouse import FailedPrecondition, GatehouseError
+
+from tests.local_stack import LocalStack
+
+CANARY = "sk-sandbox-canary-6f1d0c9be27a4853"
+
+
+def spellings(material: str) -> Iterable[bytes]:
+    """The material as it may be written."""
+    raw = material.encode()
+    yield raw
+    yield raw.hex().encode()
+    yield raw.decode().encode("utf-16-le")
+    for shift in range(3):
+        # Base64 of a longer text that holds it, at each of the three alignments, without its uncertain ends.
+        yield base64.b64encode(b"\0" * shift + raw)[4:-4]
+
+
+def places(material: str, roots: Iterable[Path]) -> list[Path]:
+    """The files in which the material stands in some spelling."""
+    wanted = tuple(spellings(material))
+    files = (path for root in roots for path in ([root] if root.is_file() else root.rglob("*")) if path.is_file())
+    return [path for path in files if _holds(path.read_bytes(), wanted)]
+
+
+def _holds(content: bytes, wanted: tuple[bytes, ...]) -> bool:
+    return any(each in content for each in wanted)
+
+
+async def test_a_key_is_written_nowhere_and_no_error_says_it(stack: LocalStack) -> None:
+    tenant = "canary"
+    told: list[str] = []
+    async with stack.client(tenant=tenant) as client:
+        revision = await stack.give_provider(client, tenant, CANARY)
+        answer = await client.generate("Hello?", revision=revision)
+        for trouble in ("status=401 echo_key", "status=500 echo_key", "error_after=2", "cut_after=2", "garbage"):
+            with pytest.raises(GatehouseError) as failure:
+                await client.generate(f"Hello? [[sandbox {trouble}]]", timeout=10)
+            told += [str(failure.value), repr(failure.value)]
+            with pytest.raises(GatehouseError) as failure:
+                async for event in client.stream(f"Hello? [[sandbox {trouble}]]", timeout=10):
+                    told.append(str(event.raw))
+            told += [str(failure.value), repr(failure.value)]
+        # As a request that is refused, and as one that Vault answers but the store does not keep.
+        with pytest.raises(GatehouseError) as failure:
+            await client.keys.create(f"tenants/{tenant}/keys/main", provider_type="", origin="x", api_key=CANARY)
+        told += [str(failure.value), repr(failure.value)]
+        with pytest.raises(FailedPrecondition):
+            await client.generate("Hello?", provider="main")
+        await stack.records_when(tenant, answer.outcome.operation_id)
+    assert CANARY not in "".join(told)
+
+    roots = [stack.layout.root, stack.output_file]
+    assert places(answer.outcome.operation_id, roots), "the search finds what is there"
+    assert places(CANARY, roots) == []
