@@ -31,6 +31,7 @@ _PORTS = (
 )
 _NOT_INHERITED = ("GATEHOUSE_", "OPENAI_", "ROUTER_", "KEY_VAULT_", "PROVIDER_CONFIG_", "USAGE_ACCOUNTING_", "SANDBOX_")
 _START_TIMEOUT_S = 60.0
+_USUAL_START_S = 4.0
 _STOP_TIMEOUT_S = 30.0
 
 
@@ -42,8 +43,10 @@ class LocalStack:
         self.output_file = directory.with_name(f"{directory.name}.out")
         self.ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
         self.sandbox_url = f"http://127.0.0.1:{self.ports['SANDBOX']}"
-        self.tenants: set[str] = set()
-        """The tenants that clients were made for."""
+        self.tenants = {"acme"}
+        """Everybody who made calls: the tenant of the first call, and those that clients were made for."""
+        self.slowness = 1.0
+        """How much slower than promised this machine is: tests share theirs with others."""
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)},
             **{f"GATEHOUSE_{name}_PORT": str(port) for name, port in self.ports.items()},
@@ -78,12 +81,23 @@ class LocalStack:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        deadline = time.monotonic() + _START_TIMEOUT_S
+        began = time.monotonic()
+        deadline = began + _START_TIMEOUT_S
         while "Serving until Ctrl-C" not in self.output:
             if self._launcher.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 raise RuntimeError(f"the stack does not start:\n{self.output}")
             time.sleep(0.05)
+        self.slowness = max(2.0, (time.monotonic() - began) / _USUAL_START_S)
+
+    def wait_healthy(self) -> None:
+        """Return once every process listens again, after whatever a test did to them."""
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        for name, port in self.ports.items():
+            while not _listens(port):
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"nobody listens on {name}:\n{self.output}")
+                time.sleep(0.05)
 
     def stop(self) -> int:
         """Ctrl-C; the exit code."""
@@ -124,12 +138,19 @@ class LocalStack:
         os.kill(self.pids()[process], number)
 
     def client(
-        self, *, tenant: str = "acme", user: str = "dev", roles: Sequence[str] = ("tenant_admin",), token: str | None = None
+        self,
+        *,
+        tenant: str = "acme",
+        user: str = "dev",
+        roles: Sequence[str] = ("tenant_admin",),
+        token: str | None = None,
     ) -> AsyncClient:
         """A client with tokens of the local issuer, or with `token` (empty: none)."""
         self.tenants.add(tenant)
         profile = self.profile
-        source = DevelopmentTokens(self.issuer, tenant=tenant, user=user, roles=roles) if token is None else token or None
+        source = (
+            DevelopmentTokens(self.issuer, tenant=tenant, user=user, roles=roles) if token is None else token or None
+        )
         return AsyncClient(endpoints=profile.endpoints, ca=profile.ca, token=source)
 
     async def give_provider(self, client: AsyncClient, tenant: str, material: str, *, url: str | None = None) -> int:
@@ -154,10 +175,11 @@ class LocalStack:
         records = Bill(self.layout.bill).records()
         return [each for each in records if key_fingerprint in (None, each.key_fingerprint)]
 
-    async def records(self, tenant: str, **filters: str) -> list[UsageRecord]:
-        """All ledger records of `tenant`, newest first."""
+    async def records(self, tenant: str, *, operation_id: str = "") -> list[UsageRecord]:
+        """The ledger records of `tenant`, newest first, all of them or one call's."""
         async with self.client(tenant=tenant) as client:
-            return [each async for each in client.usage.records(f"tenants/{tenant}", page_size=1000, **filters)]
+            found = client.usage.records(f"tenants/{tenant}", operation_id=operation_id, page_size=1000)
+            return [each async for each in found]
 
     async def records_when(self, tenant: str, operation_id: str, *, patience_s: float = 5.0) -> list[UsageRecord]:
         """The ledger records of one call, as soon as there are any."""
@@ -171,6 +193,12 @@ class LocalStack:
     @property
     def _command(self) -> list[str]:
         return [sys.executable, "-m", "deploy.local", "--state-dir", str(self.layout.root)]
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_ports(number: int) -> list[int]:

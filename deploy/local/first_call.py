@@ -42,14 +42,12 @@ _LEDGER_PATIENCE_S = 5.0
 _LEDGER_INTERVAL_S = 0.02
 
 # What to do here, where the error's own advice speaks to whoever calls.
+_OR_UNSET = "unset OPENAI_API_KEY: then the sandbox provider answers."
 _ABOUT_OPENAI: Mapping[str, str] = {
-    "PROVIDER_KEY_REJECTED": "Set OPENAI_API_KEY to a key that OpenAI accepts and run this again, or unset it: then the "
-    "sandbox provider answers.",
-    "PROVIDER_PERMISSION_DENIED": "This OpenAI key may not use the model. Set another OPENAI_API_KEY, or unset it: then "
-    "the sandbox provider answers.",
-    "PROVIDER_BILLING": "Add credit to the OpenAI account, or unset OPENAI_API_KEY: then the sandbox provider answers.",
-    "PROVIDER_UNREACHABLE": "Is the network there, and OPENAI_BASE_URL right? Without OPENAI_API_KEY the sandbox provider "
-    "answers, on this machine.",
+    "PROVIDER_KEY_REJECTED": f"Set OPENAI_API_KEY to a key that OpenAI accepts and run this again, or {_OR_UNSET}",
+    "PROVIDER_PERMISSION_DENIED": f"Set OPENAI_API_KEY to a key that may use the model, or {_OR_UNSET}",
+    "PROVIDER_BILLING": f"Add credit to the OpenAI account, or {_OR_UNSET}",
+    "PROVIDER_UNREACHABLE": f"See whether the network is there and OPENAI_BASE_URL is right, or {_OR_UNSET}",
 }
 
 

@@ -94,7 +94,9 @@ class _Launch:
         return went_well
 
     async def _serve(self, supervisor: Supervisor, progress: Progress) -> bool:
-        self.console.print(f"[bold]Starting Gatehouse[/]; its state is in {escape(str(self.layout.root))}", soft_wrap=True)
+        self.console.print(
+            f"[bold]Starting Gatehouse[/]; its state is in {escape(str(self.layout.root))}", soft_wrap=True
+        )
         async with supervisor:
             try:
                 async with progress:

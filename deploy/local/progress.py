@@ -48,9 +48,11 @@ class Progress:
         if self._live is not None:
             self._live.stop()
         if error is None:
-            each = ", ".join(f"{name} {self._ready_after[name]:.1f}" for name in self._names if name in self._ready_after)
+            each = ", ".join(
+                f"{name} {self._ready_after[name]:.1f}" for name in self._names if name in self._ready_after
+            )
             elapsed = time.monotonic() - self._began
-            self._console.print(f"[green]Serving[/] after {elapsed:.1f} s [dim]({each})[/]")
+            self._console.print(f"[green]Serving[/] after {elapsed:.1f} s [dim]({each})[/]", soft_wrap=True)
 
     def notice(self, process: SupervisedProcess, event: ProcessEvent) -> None:
         """Take note of what happened to a process; tell what happened to one that was up."""

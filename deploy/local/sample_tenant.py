@@ -8,8 +8,9 @@ must not stand in for a failed real one, nor a real one cost money that nobody m
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Self, cast
 
 from gatehouse import AlreadyExists, AsyncClient, NotFound
 from gatehouse.aio import AsyncSender
@@ -43,7 +44,7 @@ _SANDBOX_KEY_PREFIX = "sk-sandbox-"
 _MADE_HERE = {"made-by": "make-run"}
 
 _PRETEND_PRICE = ModelPrice(input_micro_usd_per_million=150_000, output_micro_usd_per_million=600_000)
-_SANDBOX_MODELS: dict[str, ModelFields] = {
+_SANDBOX_MODELS: Mapping[str, ModelFields] = {
     model: {
         "display_name": f"{title} (pretend price)",
         "context_tokens": 128_000,
@@ -57,7 +58,7 @@ _SANDBOX_MODELS: dict[str, ModelFields] = {
     )
 }
 # Their prices are in the catalogue.
-_OPENAI_MODELS: dict[str, ModelFields] = {
+_OPENAI_MODELS: Mapping[str, ModelFields] = {
     model: {"context_tokens": 128_000, "max_output_tokens": 16_384} for model in ("gpt-4o-mini", "gpt-4o")
 }
 
@@ -91,7 +92,9 @@ async def ensure_sample_tenant(settings: LauncherSettings, layout: StateLayout) 
             # The other one off first: at no moment may both answer.
             stood_down = await operator.switch_off(OPENAI)
             revision = await _ensure_sandbox(operator.client, sandbox_url)
-            notes = ["The sandbox provider answers, because OPENAI_API_KEY is not set: no model thinks, no money flows."]
+            notes = [
+                "The sandbox provider answers, because OPENAI_API_KEY is not set: no model thinks, no money flows."
+            ]
             if stood_down:
                 notes.append(f"{OPENAI} is switched off until OPENAI_API_KEY is set again; its key stays sealed.")
         else:
@@ -115,7 +118,7 @@ class _Operator:
         self.client = AsyncClient(endpoints=profile.endpoints, ca=profile.ca, token=tokens)
         self._sender = AsyncSender(Connection.to(profile.endpoints, profile.ca, DEFAULT_TIMEOUT_S), tokens)
 
-    async def __aenter__(self) -> _Operator:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -175,14 +178,14 @@ async def _ensure_sandbox(client: AsyncClient, url: str) -> int:
     return await _ensure_provider(
         client,
         SANDBOX,
-        "openai_compatible",
-        {
+        provider_type="openai_compatible",
+        at_first={
             "display_name": "Sandbox",
             "description": "Practice provider on this machine. No model thinks; its prices are pretend prices.",
             "default_model": "sandbox-small",
         },
-        {"base_url": f"{url}/v1", "key": _SANDBOX_KEY, "active": True, "is_default": True},
-        _SANDBOX_MODELS,
+        always={"base_url": f"{url}/v1", "key": _SANDBOX_KEY, "active": True, "is_default": True},
+        models=_SANDBOX_MODELS,
     )
 
 
@@ -190,31 +193,32 @@ async def _ensure_openai(client: AsyncClient, base_url: str) -> int:
     return await _ensure_provider(
         client,
         OPENAI,
-        "openai",
-        {"display_name": "OpenAI", "default_model": "gpt-4o-mini"},
-        {"base_url": base_url, "key": _OPENAI_KEY, "active": True, "is_default": True},
-        _OPENAI_MODELS,
+        provider_type="openai",
+        at_first={"display_name": "OpenAI", "default_model": "gpt-4o-mini"},
+        always={"base_url": base_url, "key": _OPENAI_KEY, "active": True, "is_default": True},
+        models=_OPENAI_MODELS,
     )
 
 
 async def _ensure_provider(
     client: AsyncClient,
     name: str,
+    *,
     provider_type: str,
     at_first: ProviderFields,
     always: ProviderFields,
-    models: dict[str, ModelFields],
+    models: Mapping[str, ModelFields],
 ) -> int:
-    """Create the provider or set the fields of `always`, and add missing models; the revision that has it all."""
+    """Create the provider, or set the fields of `always`, and add missing models; the revision that has it all."""
+    fields: ProviderFields = {**at_first, **always, "labels": _MADE_HERE}
     try:
-        made = await client.providers.create(name, type=provider_type, labels=_MADE_HERE, **{**at_first, **always})
-        revision = made.revision
+        revision = (await client.providers.create(name, type=provider_type, **fields)).revision
     except AlreadyExists:
         revision = (await client.providers.update(name, **always)).revision
     present = {model.name async for model in client.models.list(name)}
-    for model, fields in models.items():
+    for model, model_fields in models.items():
         if f"{name}/models/{model}" not in present:
-            revision = (await client.models.create(f"{name}/models/{model}", **fields)).revision
+            revision = (await client.models.create(f"{name}/models/{model}", **model_fields)).revision
     return revision
 
 

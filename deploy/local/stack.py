@@ -84,11 +84,11 @@ def _openbao(layout: StateLayout, vault: OpenBao) -> ProcessSpec:
 
 
 def _sandbox(settings: LauncherSettings, layout: StateLayout) -> ProcessSpec:
-    arguments = ("--host", LOOPBACK, "--port", str(settings.sandbox_port), "--bill", str(layout.bill))
-    arguments += ("--pace-ms", f"{settings.sandbox_pace_ms:g}")
+    where = ("--host", LOOPBACK, "--port", str(settings.sandbox_port), "--bill", str(layout.bill))
+    pace = ("--pace-ms", f"{settings.sandbox_pace_ms:g}")
     return ProcessSpec(
         name="sandbox",
-        command=(sys.executable, "-m", "libs.sandbox", *arguments),
+        command=(sys.executable, "-m", "libs.sandbox", *where, *pace),
         environment=inherited_environment("SANDBOX_"),
         working_directory=REPOSITORY,
         log_file=layout.log("sandbox"),

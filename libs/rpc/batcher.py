@@ -1,8 +1,14 @@
-"""Micro-batching: whatever arrives while a request is in flight rides the next one; nothing waits when idle."""
+"""Micro-batching: whatever arrives while a request is in flight rides the next one; nothing waits when idle.
+
+Under load a batch also waits a moment for company: a request costs the same few milliseconds of CPU over all processes
+whether it carries two items or twenty, and with many calls in flight that CPU is what they all wait for. The moment
+grows with the batches themselves, so a lone caller never waits and the busiest router waits at most `longest_linger_s`.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Any, Generic, TypeVar
@@ -15,6 +21,8 @@ Req = TypeVar("Req")
 Res = TypeVar("Res")
 
 _log = get_logger(__name__)
+# After this long without a batch, the size of the last one says nothing about the load.
+_STALE_S = 0.1
 
 
 class Batcher(Generic[Req, Res]):
@@ -24,8 +32,9 @@ class Batcher(Generic[Req, Res]):
     GatehouseError every item of the batch fails with it, when it raises anything else, with Internal; the batches
     after it go on. A caller that gives up just cancels its future, or the task that awaits it: an item not yet sent is
     dropped, and for one whose result arrives later, or just arrived, `abandoned(item, result)` is called, so that what
-    the result stands for can be undone. More than `max_waiting` waiting items are refused with Unavailable
-    `OVERLOADED`. For use from one event loop.
+    the result stands for can be undone. After a batch of n items the next one lingers n - 1 times `linger_per_item_s`,
+    at most `longest_linger_s`, unless nothing was sent for a while. More than `max_waiting` waiting items are refused
+    with Unavailable `OVERLOADED`. For use from one event loop.
     """
 
     def __init__(
@@ -35,12 +44,18 @@ class Batcher(Generic[Req, Res]):
         max_batch: int = 64,
         max_in_flight: int = 2,
         max_waiting: int = 10_000,
+        linger_per_item_s: float = 0.001,
+        longest_linger_s: float = 0.0,
         abandoned: Callable[[Req, Res], None] | None = None,
     ) -> None:
         self._send = send
         self._max_batch = max_batch
         self._max_in_flight = max_in_flight
         self._max_waiting = max_waiting
+        self._linger_per_item_s = linger_per_item_s
+        self._longest_linger_s = longest_linger_s
+        self._last_size = 1
+        self._last_sent = 0.0
         self._abandoned = abandoned
         self._waiting: deque[tuple[Req, asyncio.Future[Res]]] = deque()
         self._senders: set[asyncio.Task[None]] = set()
@@ -58,7 +73,6 @@ class Batcher(Generic[Req, Res]):
         if len(self._senders) < self._max_in_flight:
             sender = asyncio.create_task(self._drain())
             self._senders.add(sender)
-            sender.add_done_callback(self._senders.discard)
         return future
 
     async def close(self) -> None:
@@ -68,14 +82,30 @@ class Batcher(Generic[Req, Res]):
 
     async def _drain(self) -> None:
         waiting = self._waiting
-        while waiting:
-            batch: list[tuple[Req, asyncio.Future[Res]]] = []
-            while waiting and len(batch) < self._max_batch:
-                entry = waiting.popleft()
-                if not entry[1].cancelled():
-                    batch.append(entry)
-            if batch:
-                await self._send_batch(batch)
+        try:
+            while waiting:
+                linger_s = self._linger_s()
+                if linger_s > 0 and len(waiting) < self._max_batch:
+                    await asyncio.sleep(linger_s)
+                batch: list[tuple[Req, asyncio.Future[Res]]] = []
+                while waiting and len(batch) < self._max_batch:
+                    entry = waiting.popleft()
+                    if not entry[1].cancelled():
+                        batch.append(entry)
+                if batch:
+                    self._last_size = len(batch)
+                    await self._send_batch(batch)
+                    self._last_sent = time.monotonic()
+        finally:
+            # In the same step that found nothing waiting: an item that comes after it starts a sender of its own. A
+            # done-callback would run later, and what came in between would wait for ever.
+            if (task := asyncio.current_task()) is not None:
+                self._senders.discard(task)
+
+    def _linger_s(self) -> float:
+        if self._last_size <= 1 or time.monotonic() - self._last_sent > _STALE_S:
+            return 0.0
+        return min((self._last_size - 1) * self._linger_per_item_s, self._longest_linger_s)
 
     async def _send_batch(self, batch: list[tuple[Req, asyncio.Future[Res]]]) -> None:
         try:

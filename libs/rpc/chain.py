@@ -7,9 +7,9 @@ as unary calls: the innermost link writes the events, so a link costs nothing pe
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import time
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -144,7 +144,7 @@ def _request_context(following: Next) -> Next:
         metadata = {key: value for key, value in call.context.invocation_metadata() or () if isinstance(value, str)}
         request_id = metadata.get("x-request-id", "")
         if not _REQUEST_ID.fullmatch(request_id):
-            request_id = uuid.uuid4().hex
+            request_id = os.urandom(16).hex()
         now = time.monotonic()
         remaining: float | None = call.context.time_remaining()
         longest = call.method.longest_s

@@ -38,6 +38,7 @@ _log = get_logger(__name__)
 _CHECK_INTERVAL_S = 1.0
 _CHECK_TIMEOUT_S = 2.0
 _DEFAULT_LONGEST_S = 60.0
+_GC_THRESHOLD = 20_000
 _CLEANUP_S = 5.0
 
 
@@ -223,6 +224,8 @@ async def _serve(make: Callable[[], Service], compose: Compose) -> None:
         # What lives until the end need not be looked at by every collection.
         gc.collect()
         gc.freeze()
+        # Calls make few cycles; the interpreter's own thresholds would look for them every few calls.
+        gc.set_threshold(_GC_THRESHOLD, 20, 50)
         readiness = asyncio.create_task(service.watch_readiness())
         await stopping.wait()
         _log.info(names.EVENT_SERVICE_STOPPING)

@@ -154,7 +154,7 @@ def _machine(scratch: Path) -> dict[str, Any]:
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "fdatasync_ms": statistics.median(took),
+        "fsync_ms": statistics.median(took),
     }
 
 

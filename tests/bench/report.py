@@ -20,8 +20,8 @@ def show(result: Mapping[str, Any], console: Console) -> None:
     console.print(_promises(result))
     machine = result["machine"]
     console.print(
-        f"{machine['cores']} cores, {machine['cpu']}; Python {machine['python']}; one fdatasync takes "
-        f"{machine['fdatasync_ms']:.2f} ms. Load generator and upstream ran on the same cores; the upstream answers at "
+        f"{machine['cores']} cores, {machine['cpu']}; Python {machine['python']}; one fsync takes "
+        f"{machine['fsync_ms']:.2f} ms. Load generator and upstream ran on the same cores; the upstream answers at "
         f"once. Other programs used {machine['other_cpu_share']:.0%} of the CPU time."
     )
     if machine["other_cpu_share"] > _DISTURBED:

@@ -26,9 +26,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=place)
 
 
+@pytest.fixture
+def stack(running_stack: LocalStack) -> LocalStack:
+    """The stack that serves, as after `make run` without any provider key; whole again if a test before broke it."""
+    running_stack.wait_healthy()
+    return running_stack
+
+
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """A stack that serves, as after `make run` without any provider key."""
+def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """The one stack of the session; stopped as by Ctrl-C at its end."""
     stack = LocalStack(tmp_path_factory.mktemp("e2e") / "gatehouse")
     stack.start()
     pids = set(stack.pids().values())

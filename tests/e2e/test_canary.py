@@ -34,6 +34,17 @@ def _holds(content: bytes, wanted: tuple[bytes, ...]) -> bool:
     return any(each in content for each in wanted)
 
 
+@pytest.mark.parametrize("before", [b"", b"1", b"12"])
+def test_the_search_finds_every_spelling(tmp_path: Path, before: bytes) -> None:
+    text = before + CANARY.encode() + b" and more"
+    for number, content in enumerate(
+        (text, text.hex().encode(), base64.b64encode(text), text.decode().encode("utf-16"))
+    ):
+        (tmp_path / f"{number}").write_bytes(b"something " + content)
+    (tmp_path / "innocent").write_bytes(CANARY[:-1].encode())
+    assert {path.name for path in places(CANARY, [tmp_path])} == {"0", "1", "2", "3"}
+
+
 async def test_a_key_is_written_nowhere_and_no_error_says_it(stack: LocalStack) -> None:
     tenant = "canary"
     told: list[str] = []

@@ -3,6 +3,8 @@
 import asyncio
 import time
 
+import pytest
+from gatehouse import DeadlineExceeded
 from gatehouse.usage.v1.usage_record_pb2 import ATTEMPT_OUTCOME_CANCELLED, TOKEN_SOURCE_ESTIMATED
 
 from libs.sandbox.bill import key_fingerprint
@@ -34,7 +36,7 @@ async def test_cancelling_a_stream_closes_the_upstream_and_leaves_a_record(stack
         await asyncio.sleep(0.01)
     (end,) = [line for line in lines if line.event == "finished"]
     assert end.outcome == "client_gone"
-    assert end.time - cancelled <= CLOSED_WITHIN_S
+    assert end.time - cancelled <= CLOSED_WITHIN_S * stack.slowness
     assert record.outcome == ATTEMPT_OUTCOME_CANCELLED
     assert record.token_source == TOKEN_SOURCE_ESTIMATED
     assert abs(record.tokens.output_tokens - end.completion_tokens) <= 20
@@ -46,10 +48,8 @@ async def test_a_deadline_that_passes_closes_the_upstream_too(stack: LocalStack)
         revision = await stack.give_provider(client, tenant, material)
         await client.generate("Warm-up", revision=revision)
         began = time.time()
-        try:
+        with pytest.raises(DeadlineExceeded):
             await client.generate("Think. [[sandbox first_ms=20000]]", timeout=0.5)
-        except Exception as error:  # noqa: BLE001 - its type is what is asked
-            assert type(error).__name__ == "DeadlineExceeded"
     while not (
         ends := [
             line
@@ -59,7 +59,7 @@ async def test_a_deadline_that_passes_closes_the_upstream_too(stack: LocalStack)
     ):
         assert time.time() - began < 5
         await asyncio.sleep(0.01)
-    assert ends[0].time - began <= 0.5 + CLOSED_WITHIN_S
+    assert ends[0].time - began <= 0.5 + CLOSED_WITHIN_S * stack.slowness
     assert ends[0].call is not None
     (record,) = await stack.records_when(tenant, ends[0].call.split("/")[0])
     assert record.outcome == ATTEMPT_OUTCOME_CANCELLED

@@ -34,7 +34,7 @@ async def test_a_changed_provider_is_used_by_everybody_within_a_second(stack: Lo
         await client.providers.update(f"tenants/{tenant}/providers/main", default_model="sandbox-large")
         changed = time.monotonic()
         while (await client.generate("Which model?")).outcome.served_by.model != "sandbox-large":
-            assert time.monotonic() - changed < LIVE_WITHIN_S
+            assert time.monotonic() - changed < LIVE_WITHIN_S * stack.slowness
             await asyncio.sleep(0.01)
 
 
@@ -61,7 +61,9 @@ async def test_a_deleted_key_serves_no_call_that_starts_afterwards(stack: LocalS
             await client.generate("Still there?")
     assert failure.value.reason == "NO_USABLE_TARGET"
     assert [violation.type for violation in failure.value.precondition_violations] == ["KEY_UNUSABLE"]
-    assert len([line for line in stack.bill(key_fingerprint=key_fingerprint(material)) if line.event == "accepted"]) == 1
+    assert (
+        len([line for line in stack.bill(key_fingerprint=key_fingerprint(material)) if line.event == "accepted"]) == 1
+    )
 
 
 async def test_a_call_over_the_quota_reaches_no_provider_and_learns_when_to_come_back(stack: LocalStack) -> None:
@@ -79,5 +81,7 @@ async def test_a_call_over_the_quota_reaches_no_provider_and_learns_when_to_come
     assert failure.value.retry_after is not None
     reset_in_s = state.reset_time.ToDatetime(tzinfo=UTC).timestamp() - datetime.now(UTC).timestamp()
     assert abs(failure.value.retry_after - reset_in_s) < 30
-    assert 0 < state.used <= 200
-    assert len([line for line in stack.bill(key_fingerprint=key_fingerprint(material)) if line.event == "accepted"]) == 1
+    assert 0 < state.used + state.held <= 200
+    assert (
+        len([line for line in stack.bill(key_fingerprint=key_fingerprint(material)) if line.event == "accepted"]) == 1
+    )

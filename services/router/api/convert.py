@@ -53,9 +53,10 @@ def call_context(request: RequestContext) -> CallContext:
     if caller.tenant is None or caller.user is None or caller.token is None:
         raise AssertionError("authorization lets only callers of a tenant through")
     revision = request.metadata.get(REVISION_KEY)
-    with FieldChecks() as check:
-        valid = revision is None or (revision.isascii() and revision.isdigit() and len(revision) <= _MAX_DIGITS)
-        check.that(valid, REVISION_KEY, "metadata must be a revision that a change returned, a whole number")
+    if revision is not None:
+        with FieldChecks() as check:
+            valid = revision.isascii() and revision.isdigit() and len(revision) <= _MAX_DIGITS
+            check.that(valid, REVISION_KEY, "metadata must be a revision that a change returned, a whole number")
     return CallContext(
         tenant=caller.tenant,
         user=caller.user,
@@ -74,18 +75,21 @@ def generation(message: generation_pb2.Generation, *, messages_required: bool = 
     """A validated call. Raises InvalidArgument naming every wrong field."""
     with FieldChecks() as check:
         conversation = messages(check, message.messages, required=messages_required)
-        check.text("generation.provider", message.provider, most=MAX_NAME_LENGTH)
-        check.text("generation.model", message.model, most=MAX_NAME_LENGTH)
+        if message.provider:
+            check.text("generation.provider", message.provider, most=MAX_NAME_LENGTH)
+        if message.model:
+            check.text("generation.model", message.model, most=MAX_NAME_LENGTH)
         check.that(
             message.fallback in _FALLBACKS, "generation.fallback", "must be FALLBACK_POLICY_NONE or FALLBACK_POLICY_ANY"
         )
-        tools = _tools(check, message)
+        tools = _tools(check, message) if message.tools else ()
         choice = _tool_choice(check, message, tools)
         shape = _response_format(check, message)
         _sampling(check, message)
         check.that(not message.task or is_id(message.task), "generation.task", f"must be {ID_RULE}")
-        check.labels("generation.labels", message.labels)
-        check.count("generation.labels", message.labels, most=MAX_CALL_LABELS)
+        if message.labels:
+            check.labels("generation.labels", message.labels)
+            check.count("generation.labels", message.labels, most=MAX_CALL_LABELS)
         check.that(not message.request_id or _is_uuid(message.request_id), "generation.request_id", "must be a UUID")
     named = bool(message.provider or message.model)
     return Generation(

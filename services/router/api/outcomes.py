@@ -91,17 +91,18 @@ def _outcome(outcome: Outcome) -> generation_pb2.Outcome:
     )
     if outcome.first_content_s is not None:
         latency.first_content.CopyFrom(_duration(outcome.first_content_s))
+    served_by = _target(outcome.served_by)
     return generation_pb2.Outcome(
         operation_id=outcome.operation_id,
         finish_reason=_FINISH_REASONS[outcome.finish_reason],
         raw_finish_reason=outcome.raw_finish_reason,
         usage=_usage(outcome.usage) if outcome.usage is not None else None,
         cost=_money(outcome.cost) if outcome.cost is not None else None,
-        served_by=_target(outcome.served_by),
+        served_by=served_by,
         attempts=[
             generation_pb2.Attempt(
                 number=each.number,
-                target=_target(each.target),
+                target=served_by if each.target is outcome.served_by else _target(each.target),
                 error_reason=each.error_reason,
                 duration=_duration(each.duration_s),
             )

@@ -15,6 +15,7 @@ from libs.rpc.batcher import Batcher
 from libs.rpc.status import from_item_status, from_rpc_error
 
 _MAX_BATCH = 64
+_LONGEST_LINGER_S = 0.015
 
 
 class KeyVaultClient:
@@ -23,7 +24,9 @@ class KeyVaultClient:
     def __init__(self, channel: grpc.aio.Channel, *, timeout_s: float) -> None:
         self._access = KeyAccessServiceStub(channel)
         self._timeout_s = timeout_s
-        self._batcher: Batcher[pb.KeyAccess, Secret | GatehouseError] = Batcher(self._send, max_batch=_MAX_BATCH)
+        self._batcher: Batcher[pb.KeyAccess, Secret | GatehouseError] = Batcher(
+            self._send, max_batch=_MAX_BATCH, max_in_flight=1, longest_linger_s=_LONGEST_LINGER_S
+        )
 
     def open(self, *, name: str, origin: str, caller_token: Secret) -> asyncio.Future[Secret | GatehouseError]:
         """Open a key for one call."""

@@ -18,6 +18,7 @@ from services.router.domain.accounting import AttemptOutcome, Reservation, Settl
 from services.router.domain.ports import Granted, ReserveResult
 
 _MAX_BATCH = 64
+_LONGEST_LINGER_S = 0.015
 _OUTCOMES = {
     AttemptOutcome.SUCCEEDED: record_pb.ATTEMPT_OUTCOME_SUCCEEDED,
     AttemptOutcome.FAILED: record_pb.ATTEMPT_OUTCOME_FAILED,
@@ -37,6 +38,8 @@ class UsageClient:
         self._batcher: Batcher[Reservation, ReserveResult] = Batcher(
             self._reserve,
             max_batch=_MAX_BATCH,
+            max_in_flight=1,
+            longest_linger_s=_LONGEST_LINGER_S,
             abandoned=lambda reservation, result: abandoned(reservation) if isinstance(result, Granted) else None,
         )
 
@@ -95,7 +98,9 @@ def settlement_to_pb(settlement: Settlement) -> pb.Settlement:
         error_reason=settlement.error_reason,
         fallback=settlement.fallback,
     )
-    message.start_time.FromDatetime(settlement.start_time)
+    started_s = int(settlement.start_time)
+    message.start_time.seconds = started_s
+    message.start_time.nanos = int((settlement.start_time - started_s) * 1e9)
     message.duration.FromNanoseconds(int(settlement.duration_s * 1e9))
     if settlement.first_content_s is not None:
         message.first_content.FromNanoseconds(int(settlement.first_content_s * 1e9))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from libs.core.money import TokenCounts, TokenPrices
 
@@ -44,7 +43,10 @@ class AttemptOutcome(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """How an attempt ended. `estimated` says that `tokens` are our guess, not the provider's word."""
+    """How an attempt ended. `estimated` says that `tokens` are our guess, not the provider's word.
+
+    `start_time` is in seconds since 1970.
+    """
 
     tenant: str
     operation_id: str
@@ -54,7 +56,7 @@ class Settlement:
     estimated: bool
     finish_reason: str
     error_reason: str
-    start_time: datetime
+    start_time: float
     duration_s: float
     first_content_s: float | None
     fallback: bool

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from libs.core.errors import GatehouseError
 from libs.core.money import NanoUsd, TokenCounts, TokenPrices
@@ -77,7 +76,7 @@ class Attempt:
         self._ledger = ledger
         self._observer = observer
         self._fallback = fallback
-        self._start_time = datetime.now(UTC)
+        self._start_time = time.time()
         self._started = time.monotonic()
         self._first_content_s: float | None = None
 

@@ -52,11 +52,22 @@ class Provider:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """All providers of one scope (`platform` or `tenants/{tenant}`) at a revision."""
+    """All providers of one scope (`platform` or `tenants/{tenant}`) at a revision.
+
+    `providers` are in the order they are tried: defaults first, users' before the tenant's, then priority and name.
+    They are sorted once here, not for every call.
+    """
 
     scope: str
     revision: int
     providers: tuple[Provider, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "providers", tuple(sorted(self.providers, key=_precedence)))
+
+
+def _precedence(provider: Provider) -> tuple[bool, bool, int, str]:
+    return (not provider.is_default, provider.owner.user is None, provider.priority, provider.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,7 +118,11 @@ class HttpProviderSession:
         if url is None:
             if len(self._urls) >= _MAX_URLS:
                 self._urls.clear()
-            url = self._urls[base_url, encoded.path] = URL(base_url.rstrip("/") + encoded.path, encoded=True)
+            try:
+                url = URL(base_url.rstrip("/") + encoded.path, encoded=True)
+            except ValueError:
+                raise ProviderError(Reason.PROVIDER_BAD_RESPONSE) from None
+            self._urls[base_url, encoded.path] = url
         return url
 
     async def _whole_answer(self, dialect: Dialect, dispatch: Dispatch) -> bytes:

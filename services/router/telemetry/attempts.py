@@ -46,7 +46,7 @@ class TelemetryObserver:
         }
         if settlement.error_reason:
             common[names.ATTR_ERROR_TYPE] = settlement.error_reason
-        started = int(settlement.start_time.timestamp() * _NANO)
+        started = int(settlement.start_time * _NANO)
         span = self._telemetry.tracer.start_span(
             f"{names.SPAN_CHAT} {reservation.provider_model_id}",
             kind=SpanKind.CLIENT,

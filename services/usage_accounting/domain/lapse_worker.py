@@ -50,11 +50,11 @@ class LapseWorker:
         """Lapse one batch: whether there may be another."""
         try:
             count = await lapse_reservations(self._store)
-            if count:
-                self._lapsed(count)
-            return count == MOST_TOGETHER
         except Unavailable:
             return False
         except Exception as error:  # noqa: BLE001 - what dead calls hold must come back, whatever failed once
             self._failed(error)
             return False
+        if count:
+            self._lapsed(count)
+        return count == MOST_TOGETHER

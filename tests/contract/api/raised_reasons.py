@@ -22,26 +22,26 @@ def reasons_in(folder: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in sorted((ROOT / folder).rglob("*.py")):
         tree = ast.parse(path.read_text())
-        for node, reason in (*_in_calls(tree), *_in_enums(tree)):
-            found.setdefault(reason, f"{path.relative_to(ROOT)}:{node.lineno}")
+        for line, reason in (*_in_calls(tree), *_in_enums(tree)):
+            found.setdefault(reason, f"{path.relative_to(ROOT)}:{line}")
     return found
 
 
-def _in_enums(tree: ast.Module) -> Iterator[tuple[ast.stmt, str]]:
+def _in_enums(tree: ast.Module) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef) and node.name == "Reason":
             for line in node.body:
                 if isinstance(line, ast.Assign) and isinstance(line.value, ast.Constant):
-                    yield line, str(line.value.value)
+                    yield line.lineno, str(line.value.value)
 
 
-def _in_calls(tree: ast.Module) -> Iterator[tuple[ast.Call, str]]:
+def _in_calls(tree: ast.Module) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and node.args and (_callee(node) in _CLASSES or _callee(node) in passing_on()):
             # `A if x else B` has two.
             for part in ast.walk(node.args[0]):
                 if isinstance(part, ast.Constant) and isinstance(part.value, str):
-                    yield node, part.value
+                    yield node.lineno, part.value
 
 
 @cache

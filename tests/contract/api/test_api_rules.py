@@ -54,7 +54,9 @@ def test_a_method_that_names_a_resource_is_authorised_by_it(name: str) -> None:
     if named:
         assert {PERMISSIONS[name].resource} == named
     elif name.rpartition("/")[2].startswith("Update"):
-        (resource,) = [field.name for field in request.fields if field.message_type and "name" in field.message_type.fields_by_name]
+        (resource,) = [
+            field.name for field in request.fields if field.message_type and "name" in field.message_type.fields_by_name
+        ]
         assert PERMISSIONS[name].resource == f"{resource}.name"
     else:
         assert PERMISSIONS[name].access in {Access.NONE, Access.ACT}

@@ -23,7 +23,9 @@ class Received:
 
 @dataclass(frozen=True)
 class Reply:
-    """What to answer. `delay_s`: before the first byte; `drip_s`: before each byte of the body; `cut`: hang up."""
+    """What to answer. `delay_s`: before the first byte; `drip_s`: before each byte of the body; `cut`: hang up
+    without an answer; `hang_up`: after one.
+    """
 
     status: int = 200
     body: bytes | dict[str, Any] = b""
@@ -31,6 +33,7 @@ class Reply:
     delay_s: float = 0.0
     drip_s: float = 0.0
     cut: bool = False
+    hang_up: bool = False
 
 
 def vault_errors(status: int, text: str = "canary of vault") -> Reply:
@@ -74,14 +77,15 @@ class FakeVault:
 
             def reply(self, reply: Reply) -> None:
                 time.sleep(reply.delay_s)
+                self.close_connection = reply.cut or reply.hang_up
                 if reply.cut:
-                    self.close_connection = True
                     return
                 body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
                 self.send_response(reply.status)
                 for name, value in reply.headers.items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body)))
+                if "Content-Length" not in reply.headers:
+                    self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 if not reply.drip_s:
                     self.wfile.write(body)

@@ -242,7 +242,7 @@ async def test_nobody_listening_is_unreachable_and_nothing_was_sent(session: Htt
         assert (error.reason, error.sent) == (Reason.PROVIDER_UNREACHABLE, False)
 
 
-@pytest.mark.parametrize("base_url", ["http://", "http://host.invalid:99999/v1", "nonsense", "http://[::g]/v1"])
+@pytest.mark.parametrize("base_url", ["http://", "http://host.invalid:99999/v1", "nonsense", "http://[::g]/v1", "http://[", "ftp://x/v1"])
 async def test_a_base_url_that_is_none_is_a_provider_error(session: HttpProviderSession, base_url: str) -> None:
     error = await failure(session, dispatch(base_url), stream=False)
     assert error.reason in {Reason.PROVIDER_BAD_RESPONSE, Reason.PROVIDER_UNREACHABLE}

@@ -41,7 +41,8 @@ async def raised(request: object) -> object:
 
 
 async def raised_at_once(request: object) -> AsyncIterator[object]:
-    raise Hidden
+    if request is not None:
+        raise Hidden
     yield EVENT
 
 
@@ -113,9 +114,9 @@ async def test_a_crash_in_a_deserialiser_tells_the_caller_nothing(serve: Serve, 
         raise AssertionError("ran although its request cannot be read")
 
     def extra(service: Service) -> None:
-        handler = grpc.unary_unary_rpc_method_handler(never, explode, lambda message: b"")
+        handler: Any = grpc.unary_unary_rpc_method_handler(never, explode, lambda message: b"")
         service.add(
-            lambda _, server: server.add_registered_method_handlers(  # type: ignore[attr-defined]
+            lambda _, server: server.add_registered_method_handlers(
                 "gatehouse.usage.v1.QuotaService", {"GetQuota": handler}
             ),
             None,
@@ -202,9 +203,7 @@ def long_metadata() -> GatehouseError:
     return FailedPrecondition("KEY_UNREADABLE", "é" * 3_000, metadata={"text": "z" * 20_000})
 
 
-@pytest.mark.parametrize(
-    ("make", "reason"), [(many_violations, "INVALID_FIELD"), (long_metadata, "KEY_UNREADABLE")]
-)
+@pytest.mark.parametrize(("make", "reason"), [(many_violations, "INVALID_FIELD"), (long_metadata, "KEY_UNREADABLE")])
 async def test_an_error_too_large_for_the_trailers_is_cut_not_lost(
     served: Any, identities: Identities, make: Callable[[], GatehouseError], reason: str
 ) -> None:
@@ -252,13 +251,13 @@ async def test_a_failure_while_collecting_details_is_an_internal_error(served: A
 
 
 async def test_an_abort_of_grpc_itself_passes_unchanged(serve: Serve, identities: Identities) -> None:
-    async def abort(request: object, context: Any) -> object:
+    async def abort(request: object, context: Any) -> None:
         await context.abort(grpc.StatusCode.DATA_LOSS, "as it was", (("extra", "kept"),))
 
     def extra(service: Service) -> None:
         handler = grpc.unary_unary_rpc_method_handler(abort, key_pb.GetKeyRequest.FromString, bytes)
         service.add(
-            lambda _, server: server.add_registered_method_handlers(  # type: ignore[attr-defined]
+            lambda _, server: server.add_registered_method_handlers(
                 "gatehouse.usage.v1.QuotaService", {"GetQuota": handler}
             ),
             None,

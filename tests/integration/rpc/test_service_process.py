@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import socket
 import sys
@@ -245,9 +246,7 @@ async def test_a_process_leaves_no_core_file(start: Start) -> None:
     tiny = await start()
     await tiny.become(SERVING)
     assert tiny.process is not None
-    limits = Path(f"/proc/{tiny.process.pid}/limits").read_text()
-    (core,) = (line for line in limits.splitlines() if line.startswith("Max core file size"))
-    assert core.split()[4:6] == ["0", "0"]
+    assert resource.prlimit(tiny.process.pid, resource.RLIMIT_CORE) == (0, 0)
 
 
 async def test_a_watcher_of_health_that_stopped_reading_does_not_keep_a_service_from_ending(start: Start) -> None:

@@ -60,17 +60,13 @@ async def test_without_a_good_token_no_method_runs_and_nothing_is_decoded(served
     assert served.told.calls == 0
 
 
-async def test_a_stranger_to_the_issuer_is_not_believed(
-    served: Any, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+async def test_a_stranger_to_the_issuer_is_not_believed(served: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
     stranger = Identities(tmp_path_factory.mktemp("stranger") / "state", ())
     code = await code_of(served.keys.GetKey(REQUEST, metadata=stranger.bearer("super_admin")))
     assert code is grpc.StatusCode.UNAUTHENTICATED
 
 
-async def test_another_tenants_resource_is_denied_before_the_servicer_runs(
-    served: Any, identities: Identities
-) -> None:
+async def test_another_tenants_resource_is_denied_before_the_servicer_runs(served: Any, identities: Identities) -> None:
     code = await code_of(served.keys.GetKey(REQUEST, metadata=identities.bearer("tenant_admin", tenant="rival")))
     assert code is grpc.StatusCode.PERMISSION_DENIED
     assert served.told.calls == 0
@@ -91,9 +87,7 @@ def unlisted(service: Service, ran: list[str]) -> None:
         "Stream": grpc.unary_stream_rpc_method_handler(stream, *codec),
     }
     service.add(
-        lambda _, server: server.add_registered_method_handlers(  # type: ignore[attr-defined]
-            "gatehouse.test.v1.Unlisted", handlers
-        ),
+        lambda _, server: server.add_registered_method_handlers("gatehouse.test.v1.Unlisted", handlers),
         None,
     )
 

@@ -54,9 +54,7 @@ def test_a_token_whose_cursor_is_not_text_is_an_invalid_argument() -> None:
 
 @given(CURSORS)
 def test_tokens_travel_in_urls_unescaped(cursor: str) -> None:
-    assert set(encode_page_token(cursor, {})) <= set(
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
-    )
+    assert set(encode_page_token(cursor, {})) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 
 
 @pytest.mark.parametrize(

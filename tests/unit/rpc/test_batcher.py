@@ -35,6 +35,9 @@ class Peer:
         finally:
             self.under_way -= 1
 
+    def unanswered(self) -> list[int]:
+        return [number for number, answer in enumerate(self.answers) if not answer.done()]
+
     def answer(self, number: int) -> None:
         self.answers[number].set_result([str(item) for item in self.batches[number]])
 
@@ -87,15 +90,10 @@ async def test_no_more_batches_than_allowed_are_in_flight() -> None:
         futures.append(batcher.submit(n))
         await settle()
     assert len(peer.batches) == 3
-    for number in range(10):
-        if number < len(peer.answers):
-            peer.answer(number)
+    while unanswered := peer.unanswered():
+        peer.answer(unanswered[0])
         await settle()
-    while not all(future.done() for future in futures):
-        for answer, batch in zip(peer.answers, peer.batches, strict=True):
-            if not answer.done():
-                answer.set_result([str(item) for item in batch])
-        await settle()
+    assert all(future.done() for future in futures)
     assert peer.most_under_way == 3
     assert all(len(batch) <= 2 for batch in peer.batches)
     assert sorted(item for batch in peer.batches for item in batch) == list(range(20))
@@ -294,7 +292,6 @@ def test_items_go_out_in_order_and_each_future_gets_its_own_result(
             abandoned=lambda item, _: abandoned.append(item),
         )
         futures: list[asyncio.Future[str]] = []
-        open_answers: list[int] = []
         for step in steps:
             if step == "submit":
                 futures.append(batcher.submit(len(futures)))
@@ -302,22 +299,22 @@ def test_items_go_out_in_order_and_each_future_gets_its_own_result(
                 futures[len(futures) // 2].cancel()
             elif step == "tick":
                 await settle()
-            elif step == "answer":
-                open_answers = [n for n, answer in enumerate(peer.answers) if not answer.done()]
-                if open_answers:
-                    # The latest first: answers need not come in order.
-                    peer.answer(open_answers[-1])
+            elif step == "answer" and (unanswered := peer.unanswered()):
+                # The latest first: answers need not come in order.
+                peer.answer(unanswered[-1])
         closing = asyncio.create_task(batcher.close())
         async with asyncio.timeout(SOON_S):
             while not closing.done():
-                for number, answer in enumerate(peer.answers):
-                    if not answer.done():
-                        peer.answer(number)
+                for number in peer.unanswered():
+                    peer.answer(number)
                 await settle()
-        sent = [item for batch in peer.batches for item in batch]
-        assert sent == sorted(set(sent))
+        check(peer, futures, abandoned)
         assert peer.most_under_way <= max_in_flight
         assert all(0 < len(batch) <= max_batch for batch in peer.batches)
+
+    def check(peer: Peer, futures: list[asyncio.Future[str]], abandoned: list[int]) -> None:
+        sent = [item for batch in peer.batches for item in batch]
+        assert sent == sorted(set(sent))
         for item, future in enumerate(futures):
             if future.cancelled():
                 assert abandoned.count(item) == sent.count(item)

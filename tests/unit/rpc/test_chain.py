@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from libs.identity.tokens import TokenVerifier
-from libs.rpc.chain import Call, Link, Next, chain, wrapped
+from libs.rpc.chain import Call, Link, Next, _time_to_work, chain, wrapped
 from libs.rpc.registration import Registrar
 from libs.telemetry.telemetry import silent
 from tests.contract.api.descriptors import generated, services
@@ -71,6 +71,11 @@ def registrations() -> list[Any]:
         for name in dir(module)
         if name.startswith("add_") and name.endswith("_to_server")
     ]
+
+
+@pytest.mark.parametrize(("remaining_s", "work_s"), [(0.0, 0.0), (0.1, 0.095), (1.0, 0.95), (600.0, 599.95)])
+def test_a_handler_stops_short_of_the_deadline_so_that_its_answer_arrives(remaining_s: float, work_s: float) -> None:
+    assert _time_to_work(remaining_s) == pytest.approx(work_s)
 
 
 def test_no_service_is_left_out_here() -> None:

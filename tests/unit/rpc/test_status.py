@@ -85,7 +85,9 @@ def test_an_item_status_reads_back_as_the_same_error(error: GatehouseError) -> N
     assert fields(from_item_status(status)) == fields(error)
 
 
-@given(errors(st.sampled_from(sorted(set(ErrorKind) - {ErrorKind.UNAUTHENTICATED, ErrorKind.PERMISSION_DENIED}, key=str))))
+@given(
+    errors(st.sampled_from(sorted(set(ErrorKind) - {ErrorKind.UNAUTHENTICATED, ErrorKind.PERMISSION_DENIED}, key=str)))
+)
 def test_another_services_error_reads_back_as_the_same_error(error: GatehouseError) -> None:
     read = from_rpc_error(rpc_error(to_status(error, domain=DOMAIN, request_id="r")), service="key-vault")
     assert fields(read) == fields(error)

@@ -218,17 +218,13 @@ def _candidates(request: Generation, caller: Owner, configuration: Configuration
 
 
 def _visible(caller: Owner, configuration: Configuration) -> tuple[list[Provider], tuple[Provider, ...]]:
-    """The caller's own providers (the user's before the tenant's, defaults first, then priority) and the platform's."""
+    """The caller's own providers and the platform's, in the order their snapshots hold them."""
     own = [
         provider
         for provider in configuration.tenant.providers
         if provider.owner.user is None or provider.owner.user == caller.user
     ]
-    own.sort(key=lambda each: (not each.is_default, each.owner.user is None, each.priority, each.name))
-    platform = sorted(
-        configuration.platform.providers, key=lambda each: (not each.is_default, each.priority, each.name)
-    )
-    return own, tuple(platform)
+    return own, configuration.platform.providers
 
 
 def _refuse_foreign(name: str, caller: Owner) -> None:
