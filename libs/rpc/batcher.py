@@ -44,7 +44,7 @@ class Batcher(Generic[Req, Res]):
         max_batch: int = 64,
         max_in_flight: int = 2,
         max_waiting: int = 10_000,
-        linger_per_item_s: float = 0.001,
+        linger_per_item_s: float = 0.002,
         longest_linger_s: float = 0.0,
         abandoned: Callable[[Req, Res], None] | None = None,
     ) -> None:

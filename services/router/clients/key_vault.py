@@ -15,7 +15,7 @@ from libs.rpc.batcher import Batcher
 from libs.rpc.status import from_item_status, from_rpc_error
 
 _MAX_BATCH = 64
-_LONGEST_LINGER_S = 0.015
+_LONGEST_LINGER_S = 0.025
 
 
 class KeyVaultClient:

@@ -18,7 +18,7 @@ from services.router.domain.accounting import AttemptOutcome, Reservation, Settl
 from services.router.domain.ports import Granted, ReserveResult
 
 _MAX_BATCH = 64
-_LONGEST_LINGER_S = 0.015
+_LONGEST_LINGER_S = 0.025
 _OUTCOMES = {
     AttemptOutcome.SUCCEEDED: record_pb.ATTEMPT_OUTCOME_SUCCEEDED,
     AttemptOutcome.FAILED: record_pb.ATTEMPT_OUTCOME_FAILED,

@@ -11,7 +11,7 @@ from services.router.domain.errors import ProviderError, Reason
 from services.router.domain.generation import Finished, ProviderEvent
 from services.router.providers.base import StreamDecoder
 from services.router.providers.sse import EventReader
-from services.router.providers.transport import give_back, translated, within
+from services.router.providers.transport import translated, within
 
 _LINGER_S = 1.0
 _MAX_LINGERING = 1_000
@@ -62,7 +62,8 @@ class HttpProviderStream:
         if not self._finished:
             self._response.close()
         elif self._response.content.at_eof() or len(self._lingering) >= _MAX_LINGERING:
-            give_back(self._response)
+            # Gives the connection back, or closes it when there is more to come.
+            self._response.release()
         else:
             # The provider has said all, only the end of the body is still under way: worth keeping the connection.
             task = asyncio.create_task(_read_end(self._response))
@@ -72,7 +73,7 @@ class HttpProviderStream:
     def _end_of_lingering(self, task: asyncio.Task[None]) -> None:
         # Here and not in the task itself: one that is cancelled before it began runs no line.
         self._lingering.discard(task)
-        give_back(self._response)
+        self._response.release()
 
     async def _receive(self, events: list[ProviderEvent]) -> None:
         """Read once and append what it means to `events`, also when it raises."""

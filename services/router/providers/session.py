@@ -17,7 +17,7 @@ from services.router.domain.generation import Answer
 from services.router.domain.ports import Dispatch
 from services.router.providers.answer_stream import HttpProviderStream
 from services.router.providers.base import Dialect, EncodedRequest
-from services.router.providers.transport import give_back, translated, within
+from services.router.providers.transport import translated, within
 
 _HTTP_OK = 200
 _MAX_ERROR_BODY = 64 * 1024
@@ -133,7 +133,7 @@ class HttpProviderSession:
         try:
             body, whole = await translated(_read_up_to(response, self._max_answer_bytes), sent=True)
         finally:
-            give_back(response)
+            response.release()
         if not whole:
             raise ProviderError(Reason.PROVIDER_BAD_RESPONSE, status=_HTTP_OK, sent=True)
         return body
@@ -156,7 +156,7 @@ async def _failure(dialect: Dialect, dispatch: Dispatch, response: aiohttp.Clien
             reading = translated(_read_up_to(response, _MAX_ERROR_BODY), sent=True)
             body, _ = await within("first_event", deadline, reading)
     finally:
-        give_back(response)
+        response.release()
     return dialect.classify(response.status, response.headers, _without_key(body, dispatch.key))
 
 

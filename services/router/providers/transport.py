@@ -50,11 +50,3 @@ def _translation(error: Exception, *, sent: bool) -> ProviderError:
             return ProviderError(Reason.PROVIDER_BAD_RESPONSE)
         case _:
             return ProviderError(Reason.PROVIDER_UNREACHABLE, sent=sent)
-
-
-def give_back(response: aiohttp.ClientResponse) -> None:
-    """Return the connection to the pool if the body was read to its end, else close it."""
-    if response.content.at_eof():
-        response.release()
-    else:
-        response.close()

@@ -213,8 +213,10 @@ async def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.Monkey
 
 async def test_cookies_are_not_kept(session: HttpProviderSession) -> None:
     async with serving(answering(whole(HELLO_ANSWER, set_cookie="who=acme; Path=/"))) as server:
-        await session.generate(dispatch(server.base_url))
-        await session.generate(dispatch(server.base_url))
+        # Cookie jars pass over hosts that are addresses.
+        base_url = server.base_url.replace("127.0.0.1", "localhost")
+        await session.generate(dispatch(base_url))
+        await session.generate(dispatch(base_url))
     assert "cookie" not in server.exchanges[1].headers
 
 
@@ -242,7 +244,10 @@ async def test_nobody_listening_is_unreachable_and_nothing_was_sent(session: Htt
         assert (error.reason, error.sent) == (Reason.PROVIDER_UNREACHABLE, False)
 
 
-@pytest.mark.parametrize("base_url", ["http://", "http://host.invalid:99999/v1", "nonsense", "http://[::g]/v1", "http://[", "ftp://x/v1"])
+BAD_URLS = ["http://", "http://host.invalid:99999/v1", "nonsense", "http://[::g]/v1", "http://[", "ftp://x/v1"]
+
+
+@pytest.mark.parametrize("base_url", BAD_URLS)
 async def test_a_base_url_that_is_none_is_a_provider_error(session: HttpProviderSession, base_url: str) -> None:
     error = await failure(session, dispatch(base_url), stream=False)
     assert error.reason in {Reason.PROVIDER_BAD_RESPONSE, Reason.PROVIDER_UNREACHABLE}

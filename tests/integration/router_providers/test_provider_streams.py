@@ -41,6 +41,7 @@ from tests.integration.router_providers.wire import (
 )
 
 COUNTS = TokenCounts(input_tokens=3, output_tokens=2)
+GOOD = b'{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}'
 ERROR = event({"error": {"message": "busy", "code": "rate_limit_exceeded"}})
 UNTIL_CLOSE = head(content_type="text/event-stream", connection="close")
 
@@ -243,7 +244,7 @@ async def test_an_answer_that_is_no_stream_is_refused(
         (whole(b"[]"), Reason.PROVIDER_BAD_RESPONSE),
         (whole({"choices": []}), Reason.PROVIDER_BAD_RESPONSE),
         (whole({"error": {"code": 429}}), Reason.PROVIDER_RATE_LIMITED),
-        (whole(gzip.compress(b"{}"), content_encoding="gzip"), Reason.PROVIDER_BAD_RESPONSE),
+        (whole(gzip.compress(GOOD), content_encoding="gzip"), Reason.PROVIDER_BAD_RESPONSE),
         (whole({"error": {"message": "x"}}, 500), Reason.PROVIDER_ERROR),
     ],
 )
@@ -330,9 +331,10 @@ async def test_an_endless_event_ends_in_an_error_with_bounded_memory(
 
 async def test_a_whole_answer_over_the_limit_is_refused() -> None:
     async def answer(exchange: Exchange) -> None:
-        await exchange.send(head(transfer_encoding="chunked"))
-        while True:
+        await exchange.send(head(transfer_encoding="chunked"), piece(GOOD))
+        for _ in range(40):
             await exchange.send(piece(b" " * 65_536))
+        await exchange.send(END)
 
     async with open_session(max_answer_bytes=1_000_000) as session, serving(answer) as server:
         error = await failure(session, dispatch(server.base_url), stream=False)
@@ -437,7 +439,7 @@ async def test_a_host_that_takes_no_connection_ends_by_the_connect_timer() -> No
 
 
 CORPUS = [
-    whole({"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}),
+    whole(GOOD),
     STREAM_HEAD + piece(delta("Hi")) + piece(FINISH + USAGE) + piece(DONE) + END,
     whole({"error": {"message": "x", "code": "y"}}, 429, retry_after="3"),
     UNTIL_CLOSE + delta("Hi") + FINISH + DONE,
