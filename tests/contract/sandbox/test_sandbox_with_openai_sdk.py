@@ -219,7 +219,7 @@ async def test_the_key_is_echoed_only_when_a_test_asks_for_a_careless_provider(c
 async def test_an_error_in_the_stream_comes_after_the_content_before_it(client: AsyncOpenAI, sandbox: Sandbox) -> None:
     seen = ""
     stream = await whole(client, "Hi [[sandbox error_after=2]]", stream=True)
-    with pytest.raises(openai.APIError):  # noqa: PT012 - what came before the error is asserted too
+    with pytest.raises(openai.APIError):
         async for chunk in stream:
             seen += chunk.choices[0].delta.content or ""
     assert seen == "Hello from"
@@ -231,7 +231,7 @@ async def test_a_cut_stream_is_a_connection_error_after_the_content_before_it(
 ) -> None:
     seen = ""
     stream = await whole(client, "Hi [[sandbox cut_after=3]]", stream=True)
-    with pytest.raises(openai.APIConnectionError):  # noqa: PT012 - as above
+    with pytest.raises(openai.APIConnectionError):
         async for chunk in stream:
             seen += chunk.choices[0].delta.content or ""
     assert seen == "Hello from the"

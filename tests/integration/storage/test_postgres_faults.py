@@ -79,7 +79,7 @@ async def test_a_restart_under_load_loses_nothing_and_heals(
         await asyncio.to_thread(restartable.start)
         healed = len(confirmed)
         async with asyncio.timeout(10):
-            while len(confirmed) < healed + 50:  # noqa: ASYNC110 - waits for a number, not for an event
+            while len(confirmed) < healed + 50:
                 await asyncio.sleep(0.01)
             await database.ping()
         running = False
