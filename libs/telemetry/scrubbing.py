@@ -17,6 +17,8 @@ _MAX_ITEMS = 64
 _MAX_DEPTH = 4
 # Longer than any key a pattern has to see whole to recognise it.
 _LOOKAHEAD = 512
+# Three secrets glued together are looked for, more would be no accident.
+_MOST_PASSES = 4
 
 # Shapes of secrets, each with literals (lower case) of which one must be there for it to match at all: looking for
 # those is what nearly every text costs, a tenth of running the expressions.
@@ -63,11 +65,14 @@ def scrub_text(text: str) -> str:
     if len(text) > MAX_TEXT:
         text = text[: MAX_TEXT + _LOOKAHEAD]
     lowered = text.lower()
-    for literals, shape in _SHAPES:
-        for literal in literals:
-            if literal in lowered:
+    # Masking one secret may lay bare where the next one glued to it begins.
+    for _ in range(_MOST_PASSES):
+        before = text
+        for literals, shape in _SHAPES:
+            if any(literal in lowered for literal in literals):
                 text = shape.sub(MASK, text)
-                break
+        if text == before:
+            break
     if ("=" in text or ":" in text) and any(name in lowered for name in _SECRET_NAMES):
         text = _NAMED_SECRET.sub(rf"\1{MASK}", text)
     return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"

@@ -9,8 +9,8 @@ MAX_EVENT_BYTES = 10 * 1024 * 1024
 
 # What a short line costs in memory beyond its text: a list entry and the head of a bytes object.
 _LINE_OVERHEAD = 64
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_MARKED_DATA = _BYTE_ORDER_MARK + b"data:"
+# A byte order mark may stand before the first line.
+_MARKED_DATA = b"\xef\xbb\xbfdata:"
 
 
 class EventReader:
@@ -35,11 +35,9 @@ class EventReader:
         self._partial_size += len(head)
         events: list[bytes] = []
         if newline:
-            self._take(b"".join(self._partial), events)
-            lines = rest.split(b"\n")
+            lines = [b"".join(self._partial), *rest.split(b"\n")]
             last = lines.pop()
-            for line in lines:
-                self._take(line, events)
+            self._take(lines, events)
             self._partial = [last]
             self._partial_size = len(last)
         if self._partial_size + len(self._partial) * _LINE_OVERHEAD + self._data_size > MAX_EVENT_BYTES:
@@ -49,21 +47,21 @@ class EventReader:
     def end(self) -> list[bytes]:
         """The bytes have ended: the event that lacks only its empty line, whole or cut."""
         events: list[bytes] = []
-        self._take(b"".join(self._partial), events)
-        self._take(b"", events)
+        self._take([b"".join(self._partial), b""], events)
         self._partial, self._partial_size = [], 0
         return events
 
-    def _take(self, line: bytes, events: list[bytes]) -> None:
-        if line.startswith(b"data:"):
-            data = line[5:].strip()
-            self._data.append(data)
-            self._data_size += len(data) + _LINE_OVERHEAD
-        elif line in (b"", b"\r"):
-            if self._data:
-                event = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-                self._data, self._data_size = [], 0
+    def _take(self, lines: list[bytes], events: list[bytes]) -> None:
+        data, size = self._data, self._data_size
+        for line in lines:
+            if line.startswith((b"data:", _MARKED_DATA)):
+                value = line[line.index(b":") + 1 :].strip()
+                data.append(value)
+                size += len(value) + _LINE_OVERHEAD
+            elif data and line in (b"", b"\r"):
+                event = data[0] if len(data) == 1 else b"\n".join(data)
+                data.clear()
+                size = 0
                 if event:
                     events.append(event)
-        elif line.startswith(_MARKED_DATA):
-            self._take(line.removeprefix(_BYTE_ORDER_MARK), events)
+        self._data_size = size

@@ -114,6 +114,10 @@ def test_long_text_is_cut_without_uncovering_a_secret_at_the_cut() -> None:
 FRAGMENTS = st.sampled_from([*SECRETS.values(), "token: ", "api_key=", "Bearer ", "'", '"', "=", " ", "://", "@", "\n"])
 
 
+def test_a_key_glued_to_another_is_masked_too() -> None:
+    assert "canary" not in scrub_foreign_text("AKIAIOSFODNN7EXAMPLEsk-canarycanarycanary")
+
+
 @given(st.lists(st.one_of(FRAGMENTS, st.text(max_size=20)), max_size=8).map("".join))
 def test_scrubbing_twice_changes_nothing_more(text: str) -> None:
     once = scrub_foreign_text(text)
