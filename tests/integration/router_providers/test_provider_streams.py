@@ -1,11 +1,8 @@
 """What a provider can do to an answer under way: every failure is a ProviderError with its reason."""
 
 import asyncio
-import contextlib
 import gzip
 import itertools
-import random
-import socket
 import tracemalloc
 from collections.abc import AsyncIterator
 
@@ -35,7 +32,6 @@ from tests.integration.router_providers.wire import (
     piece,
     reading,
     serving,
-    streamed,
     streaming,
     whole,
 )
@@ -364,125 +360,3 @@ async def test_a_slow_reader_holds_the_provider_back(session: HttpProviderSessio
             pass
         stream.close()
     assert sent == 200
-
-
-async def silent(exchange: Exchange) -> None:
-    await exchange.client_gone()
-
-
-async def only_a_head(exchange: Exchange) -> None:
-    await exchange.send(STREAM_HEAD)
-    await exchange.client_gone()
-
-
-async def only_a_beginning(exchange: Exchange) -> None:
-    await exchange.send(STREAM_HEAD, piece(delta("Hi")))
-    await exchange.client_gone()
-
-
-async def half_a_body(exchange: Exchange) -> None:
-    await exchange.send(whole({"choices": []})[:-5])
-    await exchange.client_gone()
-
-
-@pytest.mark.parametrize(
-    ("answer", "stream", "timer"),
-    [
-        (silent, True, "first_event"),
-        (silent, False, "first_event"),
-        (only_a_head, True, "first_event"),
-        (only_a_beginning, True, "idle"),
-        (half_a_body, False, "first_event"),
-    ],
-)
-async def test_silence_ends_by_the_timer_of_its_phase(answer: Answer, stream: bool, timer: str) -> None:
-    idle_s = 0.05 if timer == "idle" else 10
-    first_event_s = 0.05 if timer == "first_event" else 10
-    async with open_session(first_event_s=first_event_s, idle_s=idle_s) as session, serving(answer) as server:
-        error = await failure(session, dispatch(server.base_url), stream=stream)
-    assert (error.reason, error.timer, error.sent) == (Reason.PROVIDER_TIMEOUT, timer, True)
-
-
-async def test_the_first_event_timer_runs_from_the_call_not_from_the_head() -> None:
-    async def late_head(exchange: Exchange) -> None:
-        await asyncio.sleep(0.3)
-        await only_a_head(exchange)
-
-    async with open_session(first_event_s=0.5) as session, serving(late_head) as server:
-        async with asyncio.timeout(0.75):
-            error = await failure(session, dispatch(server.base_url), stream=True)
-    assert error.timer == "first_event"
-
-
-async def test_a_silence_after_the_finish_reason_does_not_spoil_the_answer() -> None:
-    async def answer(exchange: Exchange) -> None:
-        await exchange.send(STREAM_HEAD, piece(delta("Hi") + FINISH))
-        await exchange.client_gone()
-
-    async with open_session(idle_s=0.05) as session:
-        assert await played(session, answer) == ([TextDelta("Hi"), finished(None)], None)
-
-
-async def test_a_host_that_takes_no_connection_ends_by_the_connect_timer() -> None:
-    with socket.socket() as listening, contextlib.ExitStack() as waiting:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(0)
-        address = listening.getsockname()
-        for _ in range(3):
-            # They fill the queue that nobody empties: the kernel lets whoever comes now wait.
-            other = waiting.enter_context(socket.socket())
-            other.setblocking(False)
-            other.connect_ex(address)
-        async with open_session(connect_s=0.2) as session:
-            error = await failure(session, dispatch(f"http://127.0.0.1:{address[1]}/v1"), stream=False)
-    assert (error.reason, error.timer, error.sent) == (Reason.PROVIDER_TIMEOUT, "connect", False)
-
-
-CORPUS = [
-    whole(GOOD),
-    STREAM_HEAD + piece(delta("Hi")) + piece(FINISH + USAGE) + piece(DONE) + END,
-    whole({"error": {"message": "x", "code": "y"}}, 429, retry_after="3"),
-    UNTIL_CLOSE + delta("Hi") + FINISH + DONE,
-]
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.sampled_from(CORPUS), st.randoms(use_true_random=False), st.integers(1, 8), st.booleans())
-async def test_damaged_responses_end_in_an_answer_or_a_provider_error(
-    response: bytes, chance: random.Random, damages: int, stream: bool
-) -> None:
-    await respond_with(_damaged(response, chance, damages), stream=stream)
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.binary(max_size=300), st.booleans(), st.sampled_from([b"", STREAM_HEAD, UNTIL_CLOSE, b"HTTP/1.1 200 OK\r\n"]))
-async def test_any_bytes_end_in_an_answer_or_a_provider_error(data: bytes, stream: bool, start: bytes) -> None:
-    await respond_with(start + data, stream=stream)
-
-
-async def respond_with(response: bytes, *, stream: bool) -> None:
-    async def answer(exchange: Exchange) -> None:
-        await exchange.send(response)
-        exchange.cut()
-
-    async with open_session(first_event_s=2, idle_s=2) as session, serving(answer) as server:
-        call = dispatch(server.base_url)
-        with contextlib.suppress(ProviderError):
-            await (streamed(session, call) if stream else session.generate(call))
-
-
-def _damaged(data: bytes, chance: random.Random, damages: int) -> bytes:
-    damaged = bytearray(data)
-    for _ in range(damages):
-        place = chance.randrange(len(damaged))
-        match chance.randrange(4):
-            case 0:
-                damaged[place] = chance.randrange(256)
-            case 1:
-                del damaged[place : place + chance.randrange(1, 20)]
-            case 2:
-                damaged[place:place] = bytes(chance.choices(b'\r\n:{}[]"0\x00\xff', k=chance.randrange(1, 6)))
-            case _:
-                del damaged[place:]
-        damaged = damaged or bytearray(b"x")
-    return bytes(damaged)

@@ -19,7 +19,7 @@ from services.router.domain.generation import (
     ToolCallStarted,
 )
 from services.router.providers.chat_completions.response import ChatStreamDecoder, decode_answer
-from services.router.providers.chat_completions.usage import read_usage
+from tests.unit.router.providers.chat_wire import FINISH, decoded, delta, events, finished
 
 TABLE = [
     ("stop", FinishReason.STOP),
@@ -34,42 +34,14 @@ TABLE = [
 ]
 
 
-def message(finish: Any = "stop", usage: Any = None, **fields: Any) -> dict[str, Any]:
-    content = {"role": "assistant", "content": None, **fields}
-    return {"choices": [{"index": 0, "message": content, "finish_reason": finish}], "usage": usage}
-
-
-def decoded(**fields: Any) -> Answer:
-    return decode_answer(orjson.dumps(message(**fields)))
-
-
-def delta(finish: Any = None, index: int = 0, **fields: Any) -> dict[str, Any]:
-    return {"choices": [{"index": index, "delta": fields, "finish_reason": finish}]}
-
-
 def tool_delta(**call: Any) -> dict[str, Any]:
     return delta(tool_calls=[call])
-
-
-FINISH = delta("stop")
-
-
-def events(*chunks: Any) -> list[ProviderEvent]:
-    decoder = ChatStreamDecoder()
-    wire = [chunk if isinstance(chunk, bytes) else orjson.dumps(chunk) for chunk in chunks]
-    return [event for data in (*wire, b"[DONE]") for event in decoder.feed(data)] + decoder.end()
 
 
 def content(*chunks: Any) -> list[ProviderEvent]:
     *before, last = events(*chunks, FINISH)
     assert isinstance(last, Finished)
     return before
-
-
-def finished(*chunks: Any) -> Finished:
-    last = events(*chunks)[-1]
-    assert isinstance(last, Finished)
-    return last
 
 
 @pytest.mark.parametrize(("raw", "reason"), TABLE)
@@ -170,83 +142,6 @@ def test_what_comes_after_the_end_marker_is_ignored() -> None:
     decoder.feed(orjson.dumps(FINISH))
     assert isinstance(decoder.feed(b"[DONE]")[0], Finished)
     assert decoder.feed(b"rubbish") + decoder.end() == []
-
-
-def counts(
-    prompt: Any, completion: Any, total: Any = None, cached: Any = None, reasoning: Any = None
-) -> dict[str, Any]:
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": total,
-        "prompt_tokens_details": {"cached_tokens": cached},
-        "completion_tokens_details": {"reasoning_tokens": reasoning},
-    }
-
-
-@given(st.integers(0, 10**9), st.integers(0, 10**9), st.integers(0, 10**9), st.integers(0, 10**9))
-def test_the_buckets_are_disjoint_and_sum_to_the_provider_s_total(
-    uncached: int, cached: int, visible: int, reasoning: int
-) -> None:
-    prompt, completion = uncached + cached, visible + reasoning
-    usage = read_usage(counts(prompt, completion, prompt + completion, cached, reasoning))
-    assert usage == TokenCounts(
-        input_tokens=uncached, cache_read_tokens=cached, output_tokens=visible, reasoning_tokens=reasoning
-    )
-    assert usage.total == prompt + completion
-
-
-@pytest.mark.parametrize("told", [50, None, 0])
-def test_reasoning_outside_of_the_completion_is_counted_by_the_total(told: int | None) -> None:
-    # xAI tells it in the details, Gemini's OpenAI surface only by the total.
-    usage = read_usage(counts(20, 10, 80, reasoning=told))
-    assert usage == TokenCounts(input_tokens=20, output_tokens=10, reasoning_tokens=50)
-    assert usage.total == 80
-
-
-@pytest.mark.parametrize(
-    "usage",
-    [
-        None,
-        "many",
-        [],
-        {},
-        {"completion_tokens": 3},
-        counts(-1, 3),
-        counts(3, -1),
-        counts(3, 1, cached=-1),
-        counts(3, 1, cached=4),
-        counts(3, 1, 4, reasoning=2),
-        counts("3", 1),
-        counts(True, 1),
-        counts(2.5, 1),
-        counts(10**19, 1),
-        counts(2.0**64, 1),
-    ],
-)
-def test_usage_that_cannot_be_true_is_as_good_as_none_and_spoils_no_answer(usage: Any) -> None:
-    assert decoded(content="Hi", usage=usage).usage is None
-    assert finished(delta(content="Hi"), FINISH, {"choices": [], "usage": usage}).usage is None
-
-
-@pytest.mark.parametrize("total", ["x", -5, 3, {}])
-def test_a_total_that_is_less_than_its_parts_is_not_believed(total: Any) -> None:
-    assert read_usage(counts(20, 10, total)) == TokenCounts(input_tokens=20, output_tokens=10)
-
-
-def test_whole_numbers_written_with_a_point_are_numbers() -> None:
-    assert read_usage(counts(20.0, 10.0, 30.0)) == TokenCounts(input_tokens=20, output_tokens=10)
-
-
-def test_running_totals_never_decrease() -> None:
-    steps = [{"choices": [], "usage": counts(10, completion)} for completion in (1, 5, 3)]
-    assert finished(*steps, FINISH).usage == TokenCounts(input_tokens=10, output_tokens=5)
-
-
-def test_usage_after_the_finish_reason_and_in_the_same_chunk_counts() -> None:
-    expected = TokenCounts(input_tokens=10, output_tokens=1)
-    assert finished(FINISH, {"choices": [], "usage": counts(10, 1)}).usage == expected
-    assert finished({**FINISH, "usage": counts(10, 1)}).usage == expected
 
 
 @pytest.mark.parametrize(
