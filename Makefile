@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STATE ?= .gatehouse
+STATE ?= $(or $(GATEHOUSE_STATE_DIR),.gatehouse)
 PROTOS := $(sort $(shell find protos/gatehouse -name '*.proto'))
 STUBS := $(VENV)/.stubs
 RUNTIME := $(VENV)/.local
@@ -27,7 +27,7 @@ run: $(RUNTIME) $(STUBS) ## Start everything on this machine, make a first call,
 
 .PHONY: test
 test: $(DEVELOP) $(STUBS) ## Run the tests
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
 
 .PHONY: test-peers
 test-peers: $(DEVELOP) $(STUBS) ## Run the tests against a provider from npm (needs Node)
@@ -68,6 +68,8 @@ lock: $(DEVELOP) ## Pin the newest versions of requirements/*.in with hashes
 
 .PHONY: clean-state
 clean-state: ## Remove what `make run` keeps: keys, ledger, certificates
+	@if [ -e $(STATE)/launcher.lock ] && ! flock -n $(STATE)/launcher.lock true; then \
+	  echo "Gatehouse is running on $(STATE): stop it first (Ctrl-C in its terminal)" >&2; exit 1; fi
 	@rm -rf $(STATE) && echo "removed $(STATE)"
 
 .PHONY: clean
