@@ -19,7 +19,7 @@ from services.router.spool.spool import Entry, Spool
 
 _log = get_logger(__name__)
 _MAX_BATCH = 256
-_LINGER_S = 0.02
+_LINGER_S = 0.05
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
 # What a later try may mend; anything else the ledger will never take.
