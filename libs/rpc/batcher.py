@@ -32,9 +32,9 @@ class Batcher(Generic[Req, Res]):
     GatehouseError every item of the batch fails with it, when it raises anything else, with Internal; the batches
     after it go on. A caller that gives up just cancels its future, or the task that awaits it: an item not yet sent is
     dropped, and for one whose result arrives later, or just arrived, `abandoned(item, result)` is called, so that what
-    the result stands for can be undone. After a batch of n items the next one lingers n - 1 times `linger_per_item_s`,
-    at most `longest_linger_s`, unless nothing was sent for a while. More than `max_waiting` waiting items are refused
-    with Unavailable `OVERLOADED`. For use from one event loop.
+    the result stands for can be undone; also when the batch failed, for its effect may stand. After a batch of n items
+    the next one lingers n - 1 times `linger_per_item_s`, at most `longest_linger_s`, unless nothing was sent for a
+    while. More than `max_waiting` waiting items are refused with Unavailable `OVERLOADED`. For use from one event loop.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Batcher(Generic[Req, Res]):
         max_waiting: int = 10_000,
         linger_per_item_s: float = 0.002,
         longest_linger_s: float = 0.0,
-        abandoned: Callable[[Req, Res], None] | None = None,
+        abandoned: Callable[[Req, Res | GatehouseError], None] | None = None,
     ) -> None:
         self._send = send
         self._max_batch = max_batch
@@ -111,19 +111,21 @@ class Batcher(Generic[Req, Res]):
         try:
             results = tuple(await self._send([item for item, _ in batch]))
         except GatehouseError as error:
-            _fail(batch, error)
+            self._fail(batch, error)
             return
         except asyncio.CancelledError:
             # What `send` awaited was cancelled, such as a call on a channel that closes. The items' callers were not.
-            _fail(batch, Unavailable("SERVICE_UNREACHABLE", "the connection is closing; try again", retry_delay_s=1.0))
+            self._fail(
+                batch, Unavailable("SERVICE_UNREACHABLE", "the connection is closing; try again", retry_delay_s=1.0)
+            )
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise
             return
         except Exception as error:  # noqa: BLE001 - raised on, it would end the sender, and what waits would wait forever
-            _crash(batch, error)
+            self._crash(batch, error)
             return
         if len(results) != len(batch):
-            _crash(batch, ValueError(f"a batch of {len(batch)} was answered with {len(results)} results"))
+            self._crash(batch, ValueError(f"a batch of {len(batch)} was answered with {len(results)} results"))
             return
         for (item, future), result in zip(batch, results, strict=True):
             if not future.cancelled():
@@ -131,13 +133,26 @@ class Batcher(Generic[Req, Res]):
             else:
                 self._give_up(item, result)
 
-    def _give_up(self, item: Req, result: Res) -> None:
+    def _give_up(self, item: Req, result: Res | GatehouseError) -> None:
         if self._abandoned is None:
             return
         try:
             self._abandoned(item, result)
         except Exception as error:  # noqa: BLE001 - one item's trouble must not keep the others' results back
             _log.error(names.EVENT_UNCAUGHT, exc_info=error)
+
+    def _fail(self, batch: Sequence[tuple[Req, asyncio.Future[Res]]], error: GatehouseError) -> None:
+        for item, future in batch:
+            if future.cancelled():
+                self._give_up(item, error)
+            else:
+                future.set_exception(error)
+                # Whoever waits still gets it; nobody waiting is no defect worth a warning.
+                future.exception()
+
+    def _crash(self, batch: Sequence[tuple[Req, asyncio.Future[Res]]], error: Exception) -> None:
+        _log.error(names.EVENT_UNCAUGHT, exc_info=error)
+        self._fail(batch, Internal("INTERNAL", "a batch failed for a reason that is in the log"))
 
 
 class _Handover(asyncio.Future[Res]):
@@ -147,7 +162,7 @@ class _Handover(asyncio.Future[Res]):
     the future itself is done, not cancelled.
     """
 
-    def __init__(self, lost: Callable[[Res], None]) -> None:
+    def __init__(self, lost: Callable[[Res | GatehouseError], None]) -> None:
         super().__init__()
         self._lost = lost
 
@@ -155,19 +170,10 @@ class _Handover(asyncio.Future[Res]):
         try:
             return (yield from super().__await__())
         except asyncio.CancelledError:
-            if self.done() and not self.cancelled() and self.exception() is None:
-                self._lost(self.result())
+            if self.done() and not self.cancelled():
+                failure = self.exception()
+                if failure is None:
+                    self._lost(self.result())
+                elif isinstance(failure, GatehouseError):
+                    self._lost(failure)
             raise
-
-
-def _fail(batch: Sequence[tuple[object, asyncio.Future[Res]]], error: GatehouseError) -> None:
-    for _, future in batch:
-        if not future.cancelled():
-            future.set_exception(error)
-            # Whoever waits still gets it; nobody waiting is no defect worth a warning.
-            future.exception()
-
-
-def _crash(batch: Sequence[tuple[object, asyncio.Future[Res]]], error: Exception) -> None:
-    _log.error(names.EVENT_UNCAUGHT, exc_info=error)
-    _fail(batch, Internal("INTERNAL", "a batch failed for a reason that is in the log"))

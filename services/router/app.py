@@ -99,7 +99,7 @@ async def compose(settings: Settings, service: Service) -> None:
 
 
 class _Background:
-    """A task that runs as long as the service; its death is the service's."""
+    """A task that runs as long as the service. What it runs outlives every failure by itself."""
 
     def __init__(self, work: Coroutine[object, object, None]) -> None:
         self._task = asyncio.create_task(work)

@@ -43,6 +43,7 @@ class ConfigurationWatcher:
         self._configurations: dict[str, Configuration] = {}
         self._wanted: dict[str, None] = {PLATFORM: None}
         self._unasked: set[str] = set()
+        self._awaited: set[str] = set()
         self._asking = asyncio.Event()
         self._news = asyncio.Condition()
         self._revision = -1
@@ -86,18 +87,23 @@ class ConfigurationWatcher:
         while True:
             try:
                 await self._follow()
-            except GatehouseError as error:
+            except Exception as error:  # noqa: BLE001 - configuration must go on arriving whatever failed once
                 # Once for each loss, not for each try to reconnect.
                 if self._connected:
-                    _log.warning(names.EVENT_DEPENDENCY_LOST, dependency="provider-config", reason=error.reason)
+                    reason = error.reason if isinstance(error, GatehouseError) else type(error).__name__
+                    _log.warning(names.EVENT_DEPENDENCY_LOST, dependency="provider-config", reason=reason)
                 self._connected = False
             await asyncio.sleep(_RECONNECT_S)
 
     async def _follow(self) -> None:
         stream = self._snapshots.WatchSnapshots()
         self._unasked = set(self._wanted)
+        # Until each of these has come again, what is held of it may be older than a heartbeat says.
+        self._awaited = set(self._wanted)
         self._asking.set()
         asking = asyncio.create_task(self._ask(stream))
+        # Without it new tenants would never be asked for: the reader sees the end and starts over.
+        asking.add_done_callback(lambda _: stream.cancel())
         try:
             while True:
                 try:
@@ -132,6 +138,7 @@ class ConfigurationWatcher:
     def _watch(self, tenant: str) -> None:
         scope = f"tenants/{tenant}"
         if scope not in self._wanted:
+            self._awaited.add(scope)
             self._wanted[scope] = None
             self._unasked.add(scope)
             self._asking.set()
@@ -147,11 +154,18 @@ class ConfigurationWatcher:
     async def _take(self, message: pb.WatchSnapshotsResponse) -> None:
         self._connected = True
         if message.HasField("snapshot"):
-            snapshot = _snapshot(message.snapshot)
+            try:
+                snapshot = _snapshot(message.snapshot)
+            except GatehouseError as error:
+                # One scope that cannot be read keeps what it had; it must not end the stream for all the others.
+                _log.error(names.EVENT_CONFIG_CHANGED, scope=message.snapshot.scope, reason=error.reason)
+                self._awaited.discard(message.snapshot.scope)
+                return
             self._held[snapshot.scope] = snapshot
             self._rebuild(snapshot.scope)
             _log.debug(names.EVENT_CONFIG_CHANGED, scope=snapshot.scope, revision=snapshot.revision)
-        else:
+            self._awaited.discard(snapshot.scope)
+        elif not self._awaited:
             self._revision = max(self._revision, message.heartbeat.revision)
         async with self._news:
             self._news.notify_all()

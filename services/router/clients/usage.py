@@ -28,7 +28,7 @@ _OUTCOMES = {
 
 
 class UsageClient:
-    """Reserves, settles and releases. `abandoned` gets reservations whose caller went away before the grant."""
+    """Reserves, settles and releases. `abandoned` gets reservations whose caller went away before the answer."""
 
     def __init__(
         self, channel: grpc.aio.Channel, *, timeout_s: float, abandoned: Callable[[Reservation], None]
@@ -40,7 +40,8 @@ class UsageClient:
             max_batch=_MAX_BATCH,
             max_in_flight=1,
             longest_linger_s=_LONGEST_LINGER_S,
-            abandoned=lambda reservation, result: abandoned(reservation) if isinstance(result, Granted) else None,
+            # Also when the answer was lost: the reservation may stand, and releasing one that does not is nothing.
+            abandoned=lambda reservation, _: abandoned(reservation),
         )
 
     def reserve(self, reservation: Reservation) -> asyncio.Future[ReserveResult]:

@@ -15,6 +15,9 @@ from services.router.domain.ports import AttemptObserver, KeyOpener, Ledger
 from services.router.domain.routing.plan import Target
 from services.router.domain.tokens import usual_input_tokens, usual_output_tokens
 
+# gatehouse.usage.v1.Settlement.finish_reason
+_MAX_FINISH_REASON = 64
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptTrace:
@@ -89,9 +92,14 @@ class Attempt:
         """Reserve, and open the key if the target has one. Raises GatehouseError; nothing stays reserved then."""
         provider = self.target.provider
         reserving = self._ledger.reserve(self.reservation)
-        opening = (
-            keys.open(name=provider.key, origin=provider.origin, caller_token=caller_token) if provider.key else None
-        )
+        opening = None
+        if provider.key:
+            try:
+                opening = keys.open(name=provider.key, origin=provider.origin, caller_token=caller_token)
+            except BaseException:
+                # Too many wait for keys: what is being reserved is given back by the ledger's client.
+                reserving.cancel()
+                raise
         try:
             granted = await reserving
         except GatehouseError:
@@ -181,7 +189,8 @@ class Attempt:
             outcome=outcome,
             tokens=tokens,
             estimated=estimated,
-            finish_reason=finish_reason[:64],
+            # The provider's own word: the ledger takes only what can be printed.
+            finish_reason="".join(filter(str.isprintable, finish_reason))[:_MAX_FINISH_REASON],
             error_reason=error_reason,
             start_time=self._start_time,
             duration_s=time.monotonic() - self._started,

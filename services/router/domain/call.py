@@ -128,7 +128,8 @@ class Call:
             dispatch = Dispatch(
                 target=target,
                 request=self._request,
-                output_limit=self._limit_to_send(target),
+                # Always sent: the reservation is an upper bound only if the provider holds to it.
+                output_limit=output_limit(self._request, target.model),
                 key=key,
                 reference=attempt.reference,
             )
@@ -226,12 +227,6 @@ class Call:
             price=target.model.price,
             lapse_after_s=min(remaining_s + _LAPSE_MARGIN_S, _LONGEST_LAPSE_S),
         )
-
-    def _limit_to_send(self, target: Target) -> int | None:
-        # A model with a known limit of its own needs none; for any other the reservation must hold.
-        if self._request.max_output_tokens is not None:
-            return self._request.max_output_tokens
-        return None if target.model.max_output_tokens else DEFAULT_OUTPUT_LIMIT
 
     def _warnings(self, target: Target, usage: TokenCounts | None) -> tuple[str, ...]:
         if usage is None:

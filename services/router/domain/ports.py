@@ -76,7 +76,7 @@ class Dispatch:
 
     target: Target
     request: Generation
-    output_limit: int | None
+    output_limit: int
     key: Secret | None
     reference: str
 

@@ -60,32 +60,42 @@ class SpooledLedger:
         self._append(Record(RecordKind.RELEASE, attempt_key(reservation).SerializeToString()))
 
     async def run(self) -> None:
-        """Drain the spool until cancelled: the disk first, the network second."""
+        """Drain the spool until cancelled: the disk first, the network second. No failure ends it."""
         pause_s = _FIRST_PAUSE_S
         while True:
             await self._appended.wait()
             self._appended.clear()
             # Nobody waits for a settlement; company makes it cheaper for the disk, the network and the ledger.
             await asyncio.sleep(_LINGER_S)
-            # Appending wakes this loop again, so what comes in between is not missed.
-            while entries := self._spool.waiting(_MAX_BATCH):
+            # Appending wakes this loop again, so what comes in between is not missed. What the disk did not take counts
+            # too: only this loop tries it again when no call comes to append.
+            while self._spool.pending:
                 try:
-                    await asyncio.get_running_loop().run_in_executor(self._disk, self._spool.sync)
-                    await self._send(entries)
-                except (GatehouseError, OSError) as error:
-                    reason = error.reason if isinstance(error, GatehouseError) else "SPOOL_UNWRITABLE"
-                    _log.warning(
-                        names.EVENT_DEPENDENCY_LOST,
-                        dependency="usage-accounting",
-                        reason=reason,
-                        count=self._spool.pending,
-                    )
+                    await self._drain_once()
+                except Exception as error:  # noqa: BLE001 - usage must reach the ledger whatever failed once
+                    self._report(error)
                     await asyncio.sleep(pause_s)
                     pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
-                    continue
-                pause_s = _FIRST_PAUSE_S
-                self._spool.acknowledge(len(entries))
+                else:
+                    pause_s = _FIRST_PAUSE_S
             self._drained.set()
+
+    async def _drain_once(self) -> None:
+        entries = self._spool.waiting(_MAX_BATCH)
+        if not entries:
+            raise OSError("the disk takes no usage")
+        await asyncio.get_running_loop().run_in_executor(self._disk, self._spool.sync)
+        await self._send(entries)
+        self._spool.acknowledge(len(entries))
+
+    def _report(self, error: Exception) -> None:
+        pending = self._spool.pending
+        if isinstance(error, GatehouseError):
+            _log.warning(names.EVENT_DEPENDENCY_LOST, dependency="usage-accounting", reason=error.reason, count=pending)
+        elif isinstance(error, OSError):
+            _log.error(names.EVENT_SPOOL_UNWRITABLE, errno=error.errno, count=pending)
+        else:
+            _log.error(names.EVENT_UNCAUGHT, exc_info=error, count=pending)
 
     async def drain(self, timeout_s: float) -> None:
         """Wait until everything is in the ledger, at most `timeout_s`."""
@@ -112,8 +122,11 @@ class SpooledLedger:
             await self._usage.release([pb.AttemptKey.FromString(entry.record.payload) for entry in releasing])
         if settling:
             errors = await self._usage.settle([pb.Settlement.FromString(entry.record.payload) for entry in settling])
-            for entry, error in zip(settling, errors, strict=True):
+            results = list(zip(settling, errors, strict=True))
+            # First what may pass: the whole batch is sent again then, and nothing must be put aside twice.
+            for _, error in results:
+                if error is not None and error.kind in _PASSING:
+                    raise error
+            for entry, error in results:
                 if error is not None:
-                    if error.kind in _PASSING:
-                        raise error
                     self._spool.reject(entry, error.reason)

@@ -1,7 +1,8 @@
 """Segments: the spool's files. Append-only records, each with its length and checksum.
 
-A record is `length:u32 checksum:u32 kind:u8 payload`, little-endian; the checksum (CRC-32) covers kind and payload. A
-file ends where the first record is incomplete or wrong: what a crash tore off was never reported as written.
+A record is `length:u32 checksum:u32 kind:u8 payload`, little-endian; the checksum (CRC-32) covers kind and payload.
+Reading passes over damage: it looks for the next place where a whole record stands, so that a wrong byte costs the
+record it is in and no other.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import enum
 import os
 import struct
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,20 +84,25 @@ class SegmentWriter:
 
 
 def read_segment(path: Path) -> SegmentContent:
-    """What a segment file holds; stops at the first record that is incomplete or wrong."""
+    """What a segment file holds. Damaged records are left out; `damaged_at` says where the first of them begins."""
     data = path.read_bytes()
     records: list[Record] = []
     acknowledged = 0
-    end = 0
-    for record, offset in _records(data):
-        end = offset
+    offset, damaged_at = 0, None
+    while offset < len(data):
+        record = _record_at(data, offset)
+        if record is None:
+            damaged_at = offset if damaged_at is None else damaged_at
+            offset += 1
+            continue
+        offset += _HEADER.size + len(record.payload)
         if record.kind is RecordKind.ACKNOWLEDGED:
-            acknowledged = max(acknowledged, int.from_bytes(record.payload, "little"))
+            # Counted against the entries as written: behind damage some of them are missing, and sending one again
+            # does no harm, but passing one over would.
+            acknowledged = max(acknowledged, int.from_bytes(record.payload, "little") if damaged_at is None else 0)
         else:
             records.append(record)
-    return SegmentContent(
-        records=tuple(records), acknowledged=acknowledged, damaged_at=end if end != len(data) else None
-    )
+    return SegmentContent(records=tuple(records), acknowledged=acknowledged, damaged_at=damaged_at)
 
 
 def acknowledgement(count: int) -> Record:
@@ -105,18 +110,17 @@ def acknowledgement(count: int) -> Record:
     return Record(RecordKind.ACKNOWLEDGED, count.to_bytes(8, "little"))
 
 
-def _records(data: bytes) -> Iterator[tuple[Record, int]]:
-    offset = 0
-    while offset + _HEADER.size <= len(data):
-        length, checksum, kind = _HEADER.unpack_from(data, offset)
-        start = offset + _HEADER.size
-        if length > MAX_PAYLOAD or start + length > len(data):
-            return
-        payload = data[start : start + length]
-        if zlib.crc32(payload, zlib.crc32(bytes((kind,)))) != checksum or kind not in _KINDS:
-            return
-        offset = start + length
-        yield Record(RecordKind(kind), payload), offset
+def _record_at(data: bytes, offset: int) -> Record | None:
+    if offset + _HEADER.size > len(data):
+        return None
+    length, checksum, kind = _HEADER.unpack_from(data, offset)
+    start = offset + _HEADER.size
+    if kind not in _KINDS or length > MAX_PAYLOAD or start + length > len(data):
+        return None
+    payload = data[start : start + length]
+    if zlib.crc32(payload, zlib.crc32(bytes((kind,)))) != checksum:
+        return None
+    return Record(RecordKind(kind), payload)
 
 
 _KINDS = frozenset(RecordKind)

@@ -28,7 +28,7 @@ _log = get_logger(__name__)
 _SEGMENT_BYTES = 8 * 1024 * 1024
 
 
-class SpoolLockedError(Exception):
+class SpoolLockedError(OSError):
     """Another router uses the directory."""
 
 
@@ -61,7 +61,8 @@ class Spool:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._directory = directory
         self._max_bytes = max_bytes
-        self._segment_bytes = segment_bytes
+        # Several segments fit into the bound, so that it is what waits that fills it and not what is done.
+        self._segment_bytes = min(segment_bytes, max_bytes // 4)
         self._lock = os.open(directory / "lock", os.O_WRONLY | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -116,7 +117,12 @@ class Spool:
             _remove(self._segments.popleft())
         current = self._segments[-1]
         if current.size >= self._segment_bytes and current.acknowledged == current.entries:
-            self._open_segment()
+            try:
+                self._open_segment()
+            except OSError as error:
+                # The full segment goes on being used; the next acknowledgement tries again.
+                _log.error(names.EVENT_SPOOL_UNWRITABLE, errno=error.errno, count=0)
+                return
             _remove(self._segments.popleft())
 
     def reject(self, entry: Entry, reason: str) -> None:
@@ -131,6 +137,9 @@ class Spool:
 
     def close(self) -> None:
         """Force everything to the disk and let go of the directory. What waits is sent after the next start."""
+        self._write_out()
+        if self._unwritten:
+            _log.error(names.EVENT_SPOOL_UNWRITABLE, count=len(self._unwritten))
         self.sync()
         for segment in self._segments:
             if segment.writer is not None:
@@ -179,10 +188,7 @@ class Spool:
             self._number = max(self._number, int(path.stem))
             content = read_segment(path)
             if content.damaged_at is not None:
-                aside = path.with_suffix(".damaged")
-                aside.write_bytes(path.read_bytes())
-                aside.chmod(0o600)
-                _log.error(names.EVENT_SPOOL_DAMAGED, segment=path.name, offset=content.damaged_at)
+                _put_aside(path, content.damaged_at)
             segment = _Segment(path, None, len(content.records), content.acknowledged, path.stat().st_size)
             rest = content.records[content.acknowledged :]
             if not rest:
@@ -193,6 +199,15 @@ class Spool:
             replayed += len(rest)
         if replayed:
             _log.info(names.EVENT_SPOOL_REPLAYED, count=replayed)
+
+
+def _put_aside(path: Path, offset: int) -> None:
+    """Keep a copy of a damaged segment for people to look at; once, however often it is read again."""
+    aside = path.with_suffix(".damaged")
+    if not aside.exists():
+        aside.write_bytes(path.read_bytes())
+        aside.chmod(0o600)
+        _log.error(names.EVENT_SPOOL_DAMAGED, segment=path.name, offset=offset)
 
 
 def _remove(segment: _Segment) -> None:

@@ -124,13 +124,21 @@ class FakeKeys:
     results: dict[str, GatehouseError | Secret] = field(default_factory=dict)
     opened: list[str] = field(default_factory=list)
     hang: bool = False
+    overloaded: bool = False
 
     def open(self, *, name: str, origin: str, caller_token: Secret) -> asyncio.Future[Secret | GatehouseError]:
+        if self.overloaded:
+            raise Unavailable("OVERLOADED", "too many wait")
         self.opened.append(name)
         future: asyncio.Future[Secret | GatehouseError] = asyncio.get_running_loop().create_future()
         if not self.hang:
             future.set_result(self.results.get(name, Secret(f"key of {name}".encode())))
         return future
+
+
+def _answer(future: asyncio.Future[ReserveResult], result: ReserveResult) -> None:
+    if not future.done():
+        future.set_result(result)
 
 
 @dataclass
@@ -141,14 +149,17 @@ class FakeLedger:
     released: list[Reservation] = field(default_factory=list)
     accepting: bool = True
     unreachable: bool = False
+    futures: list[asyncio.Future[ReserveResult]] = field(default_factory=list)
 
     def reserve(self, reservation: Reservation) -> asyncio.Future[ReserveResult]:
         self.reserved.append(reservation)
         future: asyncio.Future[ReserveResult] = asyncio.get_running_loop().create_future()
+        self.futures.append(future)
         if self.unreachable:
             future.set_exception(Unavailable("SERVICE_UNREACHABLE", "away"))
         else:
-            future.set_result(self.results.pop(0) if self.results else Granted(PRICE))
+            result = self.results.pop(0) if self.results else Granted(PRICE)
+            asyncio.get_running_loop().call_soon(_answer, future, result)
         return future
 
     def settle(self, settlement: Settlement) -> None:

@@ -18,7 +18,14 @@ from services.router.domain.accounting import AttemptOutcome
 from services.router.domain.call import StreamInterrupted
 from services.router.domain.errors import ProviderError, Reason
 from services.router.domain.generate import Completed, Started, StreamEvent
-from services.router.domain.generation import Generation, TextDelta, ToolArgumentsDelta, ToolCallStarted
+from services.router.domain.generation import (
+    Finished,
+    FinishReason,
+    Generation,
+    TextDelta,
+    ToolArgumentsDelta,
+    ToolCallStarted,
+)
 from tests.unit.router.fakes import (
     PRICE,
     USAGE,
@@ -60,11 +67,27 @@ async def test_the_reservation_is_an_upper_bound_of_what_is_sent() -> None:
     assert reserved.output_tokens_limit == world.providers.dispatched[0].output_limit == 4096
 
 
-async def test_a_model_with_a_known_limit_is_sent_no_other() -> None:
+async def test_what_is_reserved_is_sent_as_the_limit() -> None:
     world = world_of(provider(models=[model(max_output_tokens=77)]))
     await world.generator().generate(ask(), context())
-    assert world.ledger.reserved[0].output_tokens_limit == 77
-    assert world.providers.dispatched[0].output_limit is None
+    await world.generator().generate(ask(max_output_tokens=5), context())
+    assert [each.output_tokens_limit for each in world.ledger.reserved] == [77, 5]
+    assert [each.output_limit for each in world.providers.dispatched] == [77, 5]
+
+
+async def test_too_many_waiting_for_keys_leaves_nothing_reserved() -> None:
+    world = world_of(provider())
+    world.keys.overloaded = True
+    with pytest.raises(Unavailable):
+        await world.generator().generate(ask(), context())
+    assert world.ledger.futures[0].cancelled()
+
+
+async def test_a_finish_reason_is_recorded_without_what_cannot_be_printed() -> None:
+    odd = Finished(finish_reason=FinishReason.UNKNOWN, raw_finish_reason="st\x00op" + "x" * 100, usage=USAGE)
+    world = world_of(provider(), one=[[TextDelta("a"), odd]])
+    await stream(world)
+    assert world.ledger.settled[0].finish_reason == "stop" + "x" * 60
 
 
 async def test_a_failing_target_is_replaced_by_the_next_one() -> None:
@@ -187,7 +210,9 @@ async def test_a_cancelled_call_leaves_one_record_and_nothing_reserved(hanging: 
     world.keys.hang = hanging == "key"
     task = asyncio.create_task(world.generator().generate(ask(), context()))
     await until(lambda: bool(world.providers.dispatched if hanging == "provider" else world.keys.opened))
-    await asyncio.sleep(0)
+    # A reservation that is still on its way is undone by the ledger's client, not here.
+    await until(world.ledger.futures[0].done)
+    await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -137,7 +137,7 @@ def test_what_was_appended_survives_kill_9(tmp_path: Path) -> None:
 
 
 @given(damage=st.integers(0, 400), bit=st.integers(0, 7), count=st.integers(1, 10))
-def test_any_flipped_bit_is_noticed_and_nothing_before_it_is_lost(
+def test_a_flipped_bit_costs_the_record_it_is_in_and_no_other(
     tmp_path_factory: pytest.TempPathFactory, damage: int, bit: int, count: int
 ) -> None:
     path = tmp_path_factory.mktemp("spool") / "1.segment"
@@ -150,6 +150,30 @@ def test_any_flipped_bit_is_noticed_and_nothing_before_it_is_lost(
     data[damage] ^= 1 << bit
     path.write_bytes(data)
     content = read_segment(path)
-    intact = damage // len(encode_record(settle(0)))
-    assert list(content.records) == [settle(number) for number in range(intact)]
-    assert content.damaged_at == intact * len(encode_record(settle(0)))
+    size = len(encode_record(settle(0)))
+    assert list(content.records) == [settle(number) for number in range(count) if number != damage // size]
+    assert content.damaged_at == damage // size * size
+
+
+def test_a_small_bound_does_not_stop_a_spool_whose_entries_are_done(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, max_bytes=1000)
+    for number in range(500):
+        spool.append(settle(number))
+        spool.acknowledge(1)
+        assert spool.accepting
+
+
+def test_damage_is_put_aside_once(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    for number in range(3):
+        spool.append(settle(number))
+    spool.close()
+    (segment,) = tmp_path.glob("*.segment")
+    data = bytearray(segment.read_bytes())
+    data[15] ^= 1
+    segment.write_bytes(data)
+    for _ in range(2):
+        reopened = Spool(tmp_path)
+        assert payloads(reopened) == [settle(1).payload, settle(2).payload]
+        reopened.close()
+    assert len(list(tmp_path.glob("*.damaged"))) == 1

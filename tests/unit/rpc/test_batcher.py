@@ -123,7 +123,7 @@ async def test_a_batch_of_only_cancelled_items_is_not_sent() -> None:
 
 async def test_a_result_nobody_waits_for_any_more_is_handed_to_abandoned() -> None:
     peer = Peer()
-    abandoned: list[tuple[int, str]] = []
+    abandoned: list[tuple[int, str | GatehouseError]] = []
     batcher = Batcher(peer.send, abandoned=lambda item, result: abandoned.append((item, result)))
     kept, given_up = batcher.submit(1), batcher.submit(2)
     await settle()
@@ -135,7 +135,7 @@ async def test_a_result_nobody_waits_for_any_more_is_handed_to_abandoned() -> No
 
 async def test_a_result_that_arrives_in_the_moment_of_the_cancellation_is_abandoned_too() -> None:
     peer = Peer()
-    abandoned: list[tuple[int, str]] = []
+    abandoned: list[tuple[int, str | GatehouseError]] = []
     batcher = Batcher(peer.send, abandoned=lambda item, result: abandoned.append((item, result)))
 
     future = batcher.submit(1)
@@ -153,6 +153,24 @@ async def test_a_result_that_arrives_in_the_moment_of_the_cancellation_is_abando
     assert abandoned == [(1, "1")]
 
 
+async def test_an_item_whose_batch_failed_after_its_caller_left_is_abandoned_with_the_failure() -> None:
+    failure = Unavailable("SERVICE_UNREACHABLE", "the answer was lost")
+    going = asyncio.Event()
+
+    async def send(items: list[int]) -> list[str]:
+        await going.wait()
+        raise failure
+
+    abandoned: list[tuple[int, str | GatehouseError]] = []
+    batcher = Batcher(send, abandoned=lambda item, result: abandoned.append((item, result)))
+    given_up = batcher.submit(1)
+    await settle()
+    given_up.cancel()
+    going.set()
+    await batcher.close()
+    assert abandoned == [(1, failure)]
+
+
 async def test_a_result_that_reached_its_caller_is_not_abandoned() -> None:
     peer = Peer()
     abandoned: list[int] = []
@@ -168,7 +186,7 @@ async def test_a_result_that_reached_its_caller_is_not_abandoned() -> None:
 async def test_a_failing_abandoned_keeps_no_result_back() -> None:
     peer = Peer()
 
-    def broken(item: int, result: str) -> None:
+    def broken(item: int, result: str | GatehouseError) -> None:
         raise RuntimeError
 
     batcher = Batcher(peer.send, abandoned=broken)

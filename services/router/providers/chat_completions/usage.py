@@ -6,8 +6,8 @@ from libs.core.money import TokenCounts
 
 _Json = dict[str, object]
 
-# A thousand times the largest context there is; it keeps sums far from the ledger's 64 bits.
-_MAX_TOKENS = 10**10
+# What the ledger takes at most (gatehouse.usage.v1.Settlement.tokens), a hundred times the largest context there is.
+_MAX_TOKENS = 10**9
 
 
 def read_usage(usage: object) -> TokenCounts | None:
