@@ -88,46 +88,61 @@ class _Batch:
         return Receipt(cost, already_settled=False)
 
     def _correct(self, settlement: Settlement, lapsed: UsageEvent) -> Receipt:
-        """Record the difference to what was taken for granted when the reservation lapsed."""
-        cost = None if lapsed.price is None else lapsed.price.cost(settlement.tokens)
-        difference = None if cost is None else NanoUsd(cost - (lapsed.cost or 0))
-        tokens = _difference(settlement.tokens, lapsed.tokens)
-        event = UsageEvent(
-            EventKind.CORRECTION,
-            settlement.key,
-            lapsed.dimensions,
-            settlement.outcome,
-            tokens,
-            settlement.token_source,
-            difference,
-            lapsed.price,
-            settlement.finish_reason,
-            settlement.error_reason,
-            settlement.fallback,
-            lapsed.start_us,
-            settlement.duration_us,
-            settlement.first_content_us,
-            self._now_us,
-            None,
-        )
-        counted = lapsed.counted or ()
-        for hold in counted:
-            self._changes.correct(hold.window, hold.metric, tokens=tokens.total, cost=difference)
-        known = {hold.window.quota_uid for hold in counted}
-        for quota in self._quotas_since(lapsed):
-            # Created after the lapse: it counted the estimate when it read what was used before it.
-            if quota.uid not in known:
-                window = self._calendar.window(quota.time_zone, quota.window, lapsed.start_us)
-                key = WindowKey(quota.uid, window.start_us)
-                self._changes.correct(key, quota.metric, tokens=tokens.total, cost=difference)
-        self._recorded[settlement.key] = Recorded(lapsed, difference, is_corrected=True)
+        event = correct_lapsed(self._transaction, self._calendar, self._changes, settlement, lapsed)
+        recorded = Recorded(lapsed, event.cost, is_corrected=True)
+        self._recorded[settlement.key] = recorded
         self._events.append(event)
-        return Receipt(cost, already_settled=False)
+        return Receipt(recorded.cost, already_settled=False)
 
-    def _quotas_since(self, lapsed: UsageEvent) -> list[Quota]:
-        tenant = lapsed.key.tenant
-        quotas = self._transaction.quotas.of_tenants({tenant}).get(tenant, [])
-        return [quota for quota in quotas if quota.create_us >= lapsed.record_us]
+
+def correct_lapsed(
+    transaction: Transaction,
+    calendar: WindowCalendar,
+    changes: WindowChanges,
+    settlement: Settlement,
+    lapsed: UsageEvent,
+) -> UsageEvent:
+    """The event with the difference of `settlement` to what was taken for granted when the reservation lapsed.
+
+    Adds to `changes` what this means for windows; the caller appends the event and applies the changes.
+    """
+    cost = None if lapsed.price is None else lapsed.price.cost(settlement.tokens)
+    difference = None if cost is None else NanoUsd(cost - (lapsed.cost or 0))
+    tokens = _difference(settlement.tokens, lapsed.tokens)
+    counted = lapsed.counted or ()
+    for hold in counted:
+        changes.correct(hold.window, hold.metric, tokens=tokens.total, cost=difference)
+    known = {hold.window.quota_uid for hold in counted}
+    for quota in _quotas_since(transaction, lapsed):
+        # Created after the lapse: it counted the estimate when it read what was used before it.
+        if quota.uid not in known:
+            window = calendar.window(quota.time_zone, quota.window, lapsed.start_us)
+            key = WindowKey(quota.uid, window.start_us)
+            changes.correct(key, quota.metric, tokens=tokens.total, cost=difference)
+    return UsageEvent(
+        EventKind.CORRECTION,
+        settlement.key,
+        lapsed.dimensions,
+        settlement.outcome,
+        tokens,
+        settlement.token_source,
+        difference,
+        lapsed.price,
+        settlement.finish_reason,
+        settlement.error_reason,
+        settlement.fallback,
+        lapsed.start_us,
+        settlement.duration_us,
+        settlement.first_content_us,
+        transaction.now_us,
+        None,
+    )
+
+
+def _quotas_since(transaction: Transaction, lapsed: UsageEvent) -> list[Quota]:
+    tenant = lapsed.key.tenant
+    quotas = transaction.quotas.of_tenants({tenant}).get(tenant, [])
+    return [quota for quota in quotas if quota.create_us >= lapsed.record_us]
 
 
 def _difference(actual: TokenCounts, recorded: TokenCounts) -> TokenCounts:

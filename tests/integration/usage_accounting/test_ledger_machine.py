@@ -119,10 +119,14 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(key=keys)
     def release(self, key: AttemptKey) -> None:
         attempt = self.model.get(key)
-        live = attempt is not None and attempt.state == "live"
-        assert self.do(self.world.release(key)) == [live]
-        if attempt is not None and live:
+        state = "" if attempt is None else attempt.state
+        assert self.do(self.world.release(key)) == [state in ("live", "lapsed")]
+        if attempt is not None and state == "live":
             attempt.state = "released"
+        elif attempt is not None and state == "lapsed":
+            # The ledger keeps it, corrected down to nothing.
+            attempt.state = "settled"
+            attempt.tokens = attempt.cost = 0
 
     @rule(key=keys)
     def reserve_again(self, key: AttemptKey) -> None:
