@@ -72,11 +72,14 @@ ReserveResult = Granted | GatehouseError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispatch:
-    """One attempt as the providers' session needs it. `reference` names it to the provider: `operation/attempt`."""
+    """One attempt as the providers' session needs it.
+
+    `reference` names it to the provider: `operation/attempt`. `output_limit` None sends no limit.
+    """
 
     target: Target
     request: Generation
-    output_limit: int
+    output_limit: int | None
     key: Secret | None
     reference: str
 
