@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import grpc
 import jwt
@@ -37,8 +38,15 @@ class Identities:
             "jwt_jwks": str(self.layout.jwks),
         }
 
-    def token(self, *roles: str, tenant: str | None = "acme", user: str = "ann", expires_in_s: int = 300) -> str:
-        """A signed token."""
+    def token(
+        self,
+        *roles: str,
+        tenant: str | None = "acme",
+        user: str = "ann",
+        expires_in_s: int = 300,
+        more: Mapping[str, object] = MappingProxyType({}),
+    ) -> str:
+        """A signed token, with the claims `more` besides the usual ones."""
         now = int(time.time())
         claims: dict[str, object] = {
             "iss": ISSUER,
@@ -49,15 +57,22 @@ class Identities:
             "iat": now,
             "exp": now + expires_in_s,
             "jti": f"{user}-{now}",
+            **more,
         }
         if tenant is not None:
             claims["tenant"] = tenant
         key = self._issuer.key_file.read_bytes()
         return jwt.encode(claims, key, algorithm="EdDSA", headers={"kid": self._issuer.kid})
 
-    def bearer(self, *roles: str, tenant: str | None = "acme", user: str = "ann") -> Metadata:
+    def bearer(
+        self,
+        *roles: str,
+        tenant: str | None = "acme",
+        user: str = "ann",
+        more: Mapping[str, object] = MappingProxyType({}),
+    ) -> Metadata:
         """The metadata of a call with such a token."""
-        return (("authorization", f"Bearer {self.token(*roles, tenant=tenant, user=user)}"),)
+        return (("authorization", f"Bearer {self.token(*roles, tenant=tenant, user=user, more=more)}"),)
 
     def anonymous(self) -> grpc.ChannelCredentials:
         """What a client without a certificate trusts."""

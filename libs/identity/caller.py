@@ -31,7 +31,8 @@ class Caller:
 
     `tenant` and `user` are ids; a bearer always has a user, and a tenant unless it is a super admin. `service`
     is the last part of a SPIFFE name (`router`). `token` is what the bearer presented, kept to be forwarded;
-    `expires_at` is its `exp` in seconds since 1970. Raises ValueError for a mixture.
+    `expires_at` is its `exp` in seconds since 1970. `auth_time` (seconds since 1970), `amr` and `acr` say when and how
+    the bearer authenticated, as OpenID Connect defines them; issuers need not tell. Raises ValueError for a mixture.
     """
 
     tenant: str | None = None
@@ -41,10 +42,13 @@ class Caller:
     service: str | None = None
     token: Secret | None = field(default=None, repr=False)
     expires_at: float | None = None
+    auth_time: float | None = None
+    amr: frozenset[str] = field(default_factory=frozenset)
+    acr: str | None = None
 
     def __post_init__(self) -> None:
         if self.service is not None:
-            if self.tenant or self.user or self.roles or self.plan or self.token:
+            if any((self.tenant, self.user, self.roles, self.plan, self.token, self.auth_time, self.amr, self.acr)):
                 raise ValueError("a service peer carries no claims of a token")
         elif self.user is None:
             raise ValueError("a caller is a user or a service")
@@ -53,6 +57,17 @@ class Caller:
     def is_service_peer(self) -> bool:
         """Whether this is one of Gatehouse's own services, known by its certificate."""
         return self.service is not None
+
+    @property
+    def actor(self) -> str:
+        """Who this is, as a resource name: for records of who did what.
+
+        `tenants/{tenant}/users/{user}`, `platform/users/{user}` for a super admin outside every tenant,
+        `services/{service}` for a service peer.
+        """
+        if self.service is not None:
+            return f"services/{self.service}"
+        return f"{Owner(self.tenant)}/users/{self.user}"
 
     @property
     def owner(self) -> Owner:

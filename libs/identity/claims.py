@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Never
+from typing import Never, TypeGuard
 
 from libs.core.errors import Unauthenticated
 from libs.core.resource_names import is_id
@@ -13,6 +13,11 @@ from libs.identity.caller import Caller, Role
 
 _MAX_ROLES = 32
 _MAX_PLAN_LENGTH = 64
+# RFC 8176 registers about twenty authentication methods, none longer than six characters; issuers add their own.
+_MAX_METHODS = 32
+_MAX_METHOD_LENGTH = 64
+# Often a URI.
+_MAX_ACR_LENGTH = 256
 # The last second of the year 9999: later ones are no dates, and infinity would never expire.
 _MAX_TIME = 253_402_300_799
 
@@ -73,16 +78,16 @@ def caller_of(claims: Json, *, token: bytes, expires_at: float) -> Caller:
             raise _wrong("tenant", "is required")
     elif not isinstance(tenant, str) or not is_id(tenant):
         raise _wrong("tenant", "must be a tenant id")
-    plan = claims.get("plan")
-    if plan is not None and not (isinstance(plan, str) and len(plan) <= _MAX_PLAN_LENGTH and plan.isprintable()):
-        raise _wrong("plan", f"must be text of at most {_MAX_PLAN_LENGTH} printable characters")
     return Caller(
         tenant=tenant,
         user=user,
         roles=roles,
-        plan=plan or None,
+        plan=_text(claims, "plan", _MAX_PLAN_LENGTH),
         token=Secret(token),
         expires_at=expires_at,
+        auth_time=_time(claims, "auth_time"),
+        amr=_methods(claims),
+        acr=_text(claims, "acr", _MAX_ACR_LENGTH),
     )
 
 
@@ -91,6 +96,33 @@ def _roles(claims: Json) -> frozenset[Role]:
     if not isinstance(names, list) or len(names) > _MAX_ROLES or not all(isinstance(name, str) for name in names):
         raise _wrong("roles", f"must be a list of at most {_MAX_ROLES} names")
     return frozenset(role for role in Role if role.value in names)
+
+
+def _methods(claims: Json) -> frozenset[str]:
+    methods = claims.get("amr")
+    if methods is None:
+        return frozenset()
+    if (
+        not isinstance(methods, list)
+        or len(methods) > _MAX_METHODS
+        or not all(_is_text(method, _MAX_METHOD_LENGTH) for method in methods)
+    ):
+        raise _wrong("amr", f"must be a list of at most {_MAX_METHODS} names of authentication methods")
+    return frozenset(methods)
+
+
+def _text(claims: Json, name: str, most: int) -> str | None:
+    """None when the claim is missing or empty."""
+    value = claims.get(name)
+    if value is None:
+        return None
+    if not _is_text(value, most):
+        raise _wrong(name, f"must be text of at most {most} printable characters")
+    return value or None
+
+
+def _is_text(value: object, most: int) -> TypeGuard[str]:
+    return isinstance(value, str) and len(value) <= most and value.isprintable()
 
 
 def _time(claims: Json, name: str) -> float | None:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from libs.core.errors import PermissionDenied
 from libs.core.resource_names import Owner
 from libs.identity.caller import ALL_ROLES, Caller, Role
+from libs.identity.freshness import Freshness
 
 DENIAL = "you may not do this, or the resource does not exist"
 
@@ -43,17 +44,22 @@ class Rule:
     """Who may call a method. Empty, it is met by nobody.
 
     `services` are peers known by certificate; `roles` are bearers of tokens; neither stands in for the other.
-    `resource` is the request's field that names the resource, dotted (`provider.name`).
+    `resource` is the request's field that names the resource, dotted (`provider.name`). `fresh_mfa` marks what a
+    stolen token must not be enough for: where the deployment demands it, the bearer must have authenticated just now
+    with a second factor.
     """
 
     services: frozenset[str] = frozenset()
     roles: frozenset[Role] = frozenset()
     resource: str | None = None
     access: Access = Access.NONE
+    fresh_mfa: bool = False
 
     def __post_init__(self) -> None:
         if (self.resource is not None) != (self.access not in (Access.NONE, Access.ACT)):
             raise ValueError("a rule with a resource says how it is accessed, and the other way round")
+        if self.fresh_mfa and self.services:
+            raise ValueError("a service has no second factor")
 
     def resource_of(self, request: object) -> str | None:
         """The resource name inside `request`, None when the method has none."""
@@ -63,15 +69,25 @@ class Rule:
         return name if isinstance(name, str) else None
 
 
-def authorize(method: str, caller: Caller, resource_name: str | None) -> None:
+def authorize(method: str, caller: Caller, resource_name: str | None, freshness: Freshness | None) -> None:
     """Return if `caller` may call `method` (full name, `/package.Service/Method`) on `resource_name`.
 
-    Raises PermissionDenied, always with the same reason and text, so that nothing is learned from it; and
-    InvalidArgument naming the field when a caller who might be allowed sends a name that is none.
+    `freshness` is what the deployment demands of rules with `fresh_mfa`, None for nothing. Raises PermissionDenied,
+    always with the same reason and text, so that nothing is learned from it; InvalidArgument naming the field when a
+    caller who might be allowed sends a name that is none; and Unauthenticated `FRESH_AUTHENTICATION_REQUIRED`, which
+    only a caller gets to see who may do it otherwise.
     """
     rule = PERMISSIONS.get(method)
     if rule is None or not _allowed(rule, caller, resource_name):
         raise PermissionDenied("PERMISSION_DENIED", DENIAL)
+    if rule.fresh_mfa and freshness is not None and not freshness.is_met_by(caller):
+        raise freshness.challenge()
+
+
+def resource_named(method: str, request: object) -> str | None:
+    """The resource name inside `request` that `method` is authorized by, as it was sent; None when it has none."""
+    rule = PERMISSIONS.get(method)
+    return None if rule is None else rule.resource_of(request)
 
 
 def narrowed(caller: Caller, parent: Owner) -> Owner:
@@ -112,6 +128,7 @@ _ADMINS = frozenset({Role.SUPER_ADMIN, Role.TENANT_ADMIN})
 _MANAGERS = _ADMINS | {Role.MEMBER}
 
 _ROUTER_ONLY = Rule(services=frozenset({"router"}))
+_OPERATOR = Rule(roles=frozenset({Role.SUPER_ADMIN}))
 _ANYONE = Rule(roles=ALL_ROLES)
 _TENANT_CALLER = Rule(roles=ALL_ROLES, access=Access.ACT)
 
@@ -128,22 +145,39 @@ def _read_private(resource: str) -> Rule:
     return Rule(roles=ALL_ROLES, resource=resource, access=Access.READ_PRIVATE)
 
 
-def _manage(resource: str) -> Rule:
-    return Rule(roles=_MANAGERS, resource=resource, access=Access.MANAGE)
+def _manage(resource: str, *, fresh_mfa: bool = False) -> Rule:
+    return Rule(roles=_MANAGERS, resource=resource, access=Access.MANAGE, fresh_mfa=fresh_mfa)
 
 
 def _manage_as_admin(resource: str) -> Rule:
     return Rule(roles=_ADMINS, resource=resource, access=Access.MANAGE)
 
 
+def _read_as_admin(resource: str, *, fresh_mfa: bool = False) -> Rule:
+    return Rule(roles=_ADMINS, resource=resource, access=Access.READ_PRIVATE, fresh_mfa=fresh_mfa)
+
+
 PERMISSIONS: Mapping[str, Rule] = MappingProxyType(
     {
-        "/gatehouse.keyvault.v1.KeyService/CreateKey": _manage("parent"),
+        "/gatehouse.keyvault.v1.KeyService/CreateKey": _manage("parent", fresh_mfa=True),
         "/gatehouse.keyvault.v1.KeyService/GetKey": _read_private("name"),
         "/gatehouse.keyvault.v1.KeyService/ListKeys": _read_private("parent"),
-        "/gatehouse.keyvault.v1.KeyService/RotateKey": _manage("name"),
-        "/gatehouse.keyvault.v1.KeyService/DeleteKey": _manage("name"),
+        "/gatehouse.keyvault.v1.KeyService/RotateKey": _manage("name", fresh_mfa=True),
+        "/gatehouse.keyvault.v1.KeyService/DeleteKey": _manage("name", fresh_mfa=True),
+        "/gatehouse.keyvault.v1.KeyService/UpdateKey": _manage("key.name"),
+        "/gatehouse.keyvault.v1.KeyService/RollbackKey": _manage("name", fresh_mfa=True),
+        "/gatehouse.keyvault.v1.KeyService/DisableKey": _manage("name"),
+        "/gatehouse.keyvault.v1.KeyService/EnableKey": _manage("name"),
+        "/gatehouse.keyvault.v1.KeyService/DestroyKeyVersion": _manage("name", fresh_mfa=True),
+        "/gatehouse.keyvault.v1.KeyService/ListKeyNotifications": _read_private("parent"),
         "/gatehouse.keyvault.v1.KeyAccessService/AccessKeys": _ROUTER_ONLY,
+        "/gatehouse.keyvault.v1.KeyAccessService/ReportKeyOutcomes": _ROUTER_ONLY,
+        "/gatehouse.keyvault.v1.KeyMaintenanceService/RewrapKeys": _OPERATOR,
+        "/gatehouse.keyvault.v1.KeyMaintenanceService/GetRewrapProgress": _OPERATOR,
+        "/gatehouse.keyvault.v1.AuditService/ListAuditEvents": _read_as_admin("parent"),
+        "/gatehouse.keyvault.v1.AuditService/ExportAuditEvents": _read_as_admin("parent", fresh_mfa=True),
+        "/gatehouse.keyvault.v1.AuditService/VerifyAuditLog": _read_as_admin("parent"),
+        "/gatehouse.keyvault.v1.AuditService/ListKeyUse": _read_private("parent"),
         "/gatehouse.providerconfig.v1.ProviderService/CreateProvider": _manage("parent"),
         "/gatehouse.providerconfig.v1.ProviderService/GetProvider": _read_shared("name"),
         "/gatehouse.providerconfig.v1.ProviderService/ListProviders": _read_shared("parent"),

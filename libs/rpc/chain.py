@@ -26,14 +26,17 @@ from libs.core.errors import (
     GatehouseError,
     Internal,
     InvalidArgument,
+    PermissionDenied,
     Unauthenticated,
     Unavailable,
 )
 from libs.identity.caller import Caller
+from libs.identity.freshness import Freshness
 from libs.identity.peers import peer_service
-from libs.identity.permissions import PERMISSIONS, authorize
+from libs.identity.permissions import authorize, resource_named
 from libs.identity.tokens import TokenVerifier, bearer_token
 from libs.rpc.context import RequestContext, enter
+from libs.rpc.denials import DenialHook, record
 from libs.rpc.status import DETAILS_KEY, GRPC_CODES, to_trailer
 from libs.telemetry import names
 from libs.telemetry.logs import get_logger
@@ -77,7 +80,13 @@ ErrorDetails = Callable[[GatehouseError], Sequence[Message]]
 
 
 def chain(
-    *, telemetry: Telemetry, verifier: TokenVerifier, domain: str, details: ErrorDetails
+    *,
+    telemetry: Telemetry,
+    verifier: TokenVerifier,
+    domain: str,
+    details: ErrorDetails,
+    freshness: Freshness | None = None,
+    denied: DenialHook | None = None,
 ) -> tuple[tuple[str, Link], ...]:
     """The links, outermost first. The order is part of the contract: see each link's reason."""
     return (
@@ -94,7 +103,7 @@ def chain(
         # What goes wrong in it answers like any other error and tells nothing of the inside.
         ("decoding", _decoding),
         # Last, for it reads the request: nothing of the servicer runs for a caller who may not.
-        ("authorization", _authorization),
+        ("authorization", _authorization(freshness, denied)),
     )
 
 
@@ -276,14 +285,22 @@ def _not_a_message() -> InvalidArgument:
     )
 
 
-def _authorization(following: Next) -> Next:
-    async def authorized(call: Call) -> object:
-        method = call.method.name
-        rule = PERMISSIONS.get(method)
-        authorize(method, _info(call).caller, rule.resource_of(call.request) if rule is not None else None)
-        return await following(call)
+def _authorization(freshness: Freshness | None, denied: DenialHook | None) -> Link:
+    def link(following: Next) -> Next:
+        async def authorized(call: Call) -> object:
+            info = _info(call)
+            resource = resource_named(info.method, call.request)
+            try:
+                authorize(info.method, info.caller, resource, freshness)
+            except (PermissionDenied, Unauthenticated) as refusal:
+                if denied is not None:
+                    await record(denied, info, resource=resource, reason=refusal.reason)
+                raise
+            return await following(call)
 
-    return authorized
+        return authorized
+
+    return link
 
 
 async def _caller(verifier: TokenVerifier, call: Call, info: RequestContext) -> Caller:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from libs.identity.caller import Caller
 
@@ -33,6 +34,23 @@ class RequestContext:
         if self.established is None:
             raise LookupError("no caller is established")
         return self.established
+
+    @property
+    def address(self) -> str:
+        """The caller's host, without the port: `127.0.0.1`, `::1`, `unix` for a socket of this machine, else empty.
+
+        Behind a proxy it is the proxy's.
+        """
+        scheme, _, rest = self.peer.partition(":")
+        match scheme:
+            case "ipv4":
+                return rest.rpartition(":")[0]
+            case "ipv6":
+                return unquote(rest).rpartition("]")[0].removeprefix("[")
+            case "unix" | "unix-abstract":
+                return "unix"
+            case _:
+                return ""
 
     def remaining_s(self) -> float:
         """Seconds left until the deadline, at least 0."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import resource
 import signal
 import ssl
 import sys
@@ -21,12 +20,16 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from libs.core.errors import GatehouseError, Unavailable
+from libs.identity.freshness import Freshness
 from libs.identity.jwks_file import JwksFile
 from libs.identity.jwks_url import JwksUrl
 from libs.identity.tokens import TokenVerifier
 from libs.rpc.chain import ErrorDetails, chain
+from libs.rpc.denials import Denial, DenialHook
+from libs.rpc.process_memory import forbid_dumps
 from libs.rpc.registration import Register, Registrar
-from libs.rpc.settings import ServerSettings
+from libs.rpc.settings import ServerSettings, WrongSetting
+from libs.storage.errors import DatabaseUnusable, InvalidDatabaseUrl
 from libs.telemetry import names
 from libs.telemetry.logs import get_logger
 from libs.telemetry.telemetry import Telemetry, configure
@@ -40,12 +43,16 @@ _CHECK_TIMEOUT_S = 2.0
 _DEFAULT_LONGEST_S = 60.0
 _GC_THRESHOLD = 20_000
 _CLEANUP_S = 5.0
+# Tokens of 8 KiB, trace context and what proxies add.
+_MAX_METADATA_BYTES = 32 * 1024
 
 
 class Service:
     """What a composition root adds its servicers and resources to; used inside `async with`.
 
-    Resources are closed in the reverse order of `on_close`. Health is SERVING while every `ready` check passes.
+    It may set `error_details`, which adds typed details to errors, and `denied`, which records what authorization
+    refuses. Resources are closed in the reverse order of `on_close`. Health is SERVING while every `ready` check
+    passes.
     """
 
     def __init__(
@@ -55,6 +62,7 @@ class Service:
         self.settings = settings
         self.telemetry = telemetry
         self.error_details: ErrorDetails = _no_details
+        self.denied: DenialHook = _unrecorded
         self._stack = AsyncExitStack()
         self._ready: dict[str, Ready] = {}
         self._stopping: list[Callable[[], Awaitable[object]]] = []
@@ -68,6 +76,8 @@ class Service:
                 verifier=self.verifier,
                 domain=domain,
                 details=self._details,
+                freshness=_freshness(settings),
+                denied=self._denied,
             ),
             longest_s=longest_s,
             default_s=_DEFAULT_LONGEST_S,
@@ -145,6 +155,9 @@ class Service:
     def _details(self, error: GatehouseError) -> Sequence[Message]:
         return self.error_details(error)
 
+    async def _denied(self, denial: Denial) -> None:
+        await self.denied(denial)
+
     async def _failing(self) -> set[str]:
         failing = set()
         for name, ready in self._ready.items():
@@ -176,6 +189,20 @@ def _no_details(_: GatehouseError) -> Sequence[Message]:
     return ()
 
 
+async def _unrecorded(_: Denial) -> None:
+    pass
+
+
+def _freshness(settings: ServerSettings) -> Freshness | None:
+    if settings.fresh_auth_max_age_s is None:
+        return None
+    return Freshness(
+        max_age_s=settings.fresh_auth_max_age_s,
+        methods=settings.fresh_auth_amr,
+        acr_values=settings.fresh_auth_acr_values,
+    )
+
+
 def run(
     name: str,
     settings: ServerSettings,
@@ -184,19 +211,19 @@ def run(
     domain: str,
     longest_s: Mapping[str, float] | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT. Exits with code 2 and a sentence when a port is taken.
+    """Serve until SIGTERM or SIGINT. Exits with code 2 and a sentence when a port is taken or a setting is wrong.
 
-    `compose` adds servicers and resources to a Service; while what it needs is Unavailable it is tried again.
+    `compose` adds servicers and resources to a Service; while what it needs is Unavailable it is tried again. It raises
+    OSError, WrongSetting, or another GatehouseError for what its operator has to mend.
     `longest_s` gives methods (full names) another bound than 60 seconds.
     """
-    # A core file would hold keys in clear.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    forbid_dumps()
     telemetry = configure(name, log_level=settings.log_level, otlp_endpoint=settings.otlp_endpoint)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             make = partial(Service, name, settings, domain=domain, telemetry=telemetry, longest_s=longest_s or {})
             runner.run(_serve(make, compose))
-    except OSError as error:
+    except (OSError, GatehouseError, WrongSetting, InvalidDatabaseUrl, DatabaseUnusable) as error:
         sys.stderr.write(f"{name}: {error}\n")
         sys.exit(2)
     finally:
@@ -259,7 +286,9 @@ def _server_options(settings: ServerSettings) -> tuple[tuple[str, int], ...]:
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", settings.max_message_bytes),
         ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
-        ("grpc.max_metadata_size", 32 * 1024),
+        # Between the two, chance would decide.
+        ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
+        ("grpc.absolute_max_metadata_size", _MAX_METADATA_BYTES),
         ("grpc.max_connection_age_ms", int(settings.max_connection_age_s * 1000)),
         ("grpc.max_connection_age_grace_ms", int(settings.max_connection_age_s * 1000)),
         ("grpc.keepalive_time_ms", 30_000),

@@ -6,14 +6,29 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from libs.identity.freshness import SECOND_FACTORS
 
 LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"],
     BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
 ]
+
+
+def _separated(value: object) -> object:
+    return {name for part in value.split(",") if (name := part.strip())} if isinstance(value, str) else value
+
+
+# The characters RFC 9470 allows in a challenge, which lists such names separated by spaces.
+_Name = Annotated[str, StringConstraints(pattern=r"^[!#-\[\]-~]+$", max_length=128)]
+_Names = Annotated[frozenset[_Name], NoDecode, Field(max_length=16), BeforeValidator(_separated)]
 _Settings = TypeVar("_Settings", bound="ServerSettings")
+
+
+class WrongSetting(Exception):
+    """A setting that only showed itself to be wrong when it was used; the text names it and says what to do."""
 
 
 class ServerSettings(BaseSettings):
@@ -43,6 +58,14 @@ class ServerSettings(BaseSettings):
     jwt_jwks: str
     """The issuer's keys: a file, or an https URL."""
 
+    fresh_auth_max_age_s: float | None = Field(default=None, ge=1, allow_inf_nan=False)
+    """How long ago, in seconds, callers may have authenticated who create, rotate or delete keys or export an audit
+    log; without it any valid token will do. The issuer's tokens then need `auth_time`, and `amr` or `acr`."""
+    fresh_auth_acr_values: _Names = frozenset()
+    """Values of a token's `acr` that mean a second factor here, separated by commas."""
+    fresh_auth_amr: _Names = SECOND_FACTORS
+    """Values of a token's `amr` (RFC 8176) of which one means a second factor, separated by commas."""
+
     shutdown_grace_s: float = Field(default=20.0, ge=0, le=3600)
     """How long calls under way may go on after SIGTERM, in seconds."""
     max_message_bytes: int = Field(default=32 * 1024 * 1024, ge=64 * 1024, le=256 * 1024 * 1024)
@@ -55,6 +78,13 @@ class ServerSettings(BaseSettings):
     log_level: LogLevel = "info"
     otlp_endpoint: str | None = Field(default=None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
     """Where traces and metrics go (OTLP over gRPC); nothing is sent without it."""
+
+    @field_validator("fresh_auth_amr")
+    @classmethod
+    def _some_second_factor(cls, value: frozenset[str], info: ValidationInfo) -> frozenset[str]:
+        if not value and not info.data.get("fresh_auth_acr_values"):
+            raise ValueError("name a method here or a level in FRESH_AUTH_ACR_VALUES; nobody could meet the demand")
+        return value
 
 
 def load_settings(settings: type[_Settings]) -> _Settings:

@@ -28,8 +28,12 @@ def mint_token(
     roles: Sequence[str] = DEFAULT_ROLES,
     plan: str = "",
     ttl_s: int = DEFAULT_TTL_S,
+    mfa: bool = False,
 ) -> str:
-    """A JWT for `user` of `tenant`, valid for `ttl_s` seconds. Raises ProfileError when the key cannot be used."""
+    """A JWT for `user` of `tenant`, valid for `ttl_s` seconds. Raises ProfileError when the key cannot be used.
+
+    With `mfa` it says that the user has just signed in with a password and a one-time password.
+    """
     import jwt
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -48,6 +52,8 @@ def mint_token(
         }
         if plan:
             claims["plan"] = plan
+        if mfa:
+            claims |= {"auth_time": now, "amr": ["pwd", "otp"]}
         return jwt.encode(claims, key, algorithm="EdDSA", headers={"kid": issuer.kid})  # type: ignore[arg-type]
     except OSError as error:
         raise ProfileError(

@@ -43,6 +43,10 @@ class Told(
         self.calls += 1
         return await self.unary(request)
 
+    async def RotateKey(self, request: Any, context: Any) -> Any:  # noqa: N802 - the name in the proto
+        self.calls += 1
+        return key_service_pb2.RotateKeyResponse()
+
     async def AccessKeys(self, request: Any, context: Any) -> Any:  # noqa: N802 - the name in the proto
         self.calls += 1
         return await self.unary(request)

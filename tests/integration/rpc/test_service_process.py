@@ -234,6 +234,14 @@ async def test_a_missing_certificate_ends_the_start_with_a_sentence(start: Start
     assert "Traceback" not in text
 
 
+async def test_a_setting_that_shows_itself_wrong_in_use_ends_the_start_with_a_sentence(start: Start) -> None:
+    tiny = await start(refuses_to_start=True)
+    code, text = await tiny.ended()
+    assert code == 2
+    assert "tiny: TINY_SECRETS_FILE: is not what it should be" in text
+    assert "Traceback" not in text
+
+
 async def test_missing_settings_are_named_without_their_values(start: Start) -> None:
     tiny = await start(shutdown_grace_s="sk-canary-0123456789abcdef")
     code, text = await tiny.ended()

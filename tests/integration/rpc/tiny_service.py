@@ -12,7 +12,7 @@ from pydantic_settings import SettingsConfigDict
 
 from libs.core.errors import Unavailable
 from libs.rpc.service import Service, run
-from libs.rpc.settings import ServerSettings, load_settings
+from libs.rpc.settings import ServerSettings, WrongSetting, load_settings
 
 
 class Settings(ServerSettings):
@@ -23,6 +23,7 @@ class Settings(ServerSettings):
     notes_file: Path
     dependency_file: Path
     needed_to_start_file: Path | None = None
+    refuses_to_start: bool = False
 
 
 class Servicer(KeyServiceServicer):
@@ -61,6 +62,8 @@ async def compose(settings: Settings, service: Service) -> None:
     if settings.needed_to_start_file is not None and not settings.needed_to_start_file.exists():
         note(settings, "not yet")
         raise Unavailable("DATABASE_UNAVAILABLE", "not yet")
+    if settings.refuses_to_start:
+        raise WrongSetting("TINY_SECRETS_FILE: is not what it should be")
     servicer = Servicer(settings)  # type: ignore[abstract]  # methods no test calls
     service.add(add_KeyServiceServicer_to_server, servicer)
 

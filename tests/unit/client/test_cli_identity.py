@@ -8,6 +8,7 @@ from typing import Any
 
 import jwt
 import pytest
+from gatehouse.advice import advice_for
 from gatehouse.cli import app
 from typer.testing import CliRunner
 
@@ -60,6 +61,17 @@ def test_token_prints_a_token_and_says_what_it_is(run: Run) -> None:
     assert json.loads(run("token", "--json").stdout)["roles"] == ["tenant_admin"]
 
 
+def test_a_token_tells_of_a_second_factor_only_when_asked_to(fake: FakeGatehouse, run: Run) -> None:
+    result = run("token", "--mfa")
+    claims = claims_of(result.stdout.strip())
+    assert (claims["auth_time"], claims["amr"]) == (claims["iat"], ["pwd", "otp"])
+    assert "signed in with a second factor" in result.stderr
+    assert not {"auth_time", "amr", "acr"} & set(claims_of(run("token").stdout.strip()))
+    run("keys", "list")
+    assert not {"auth_time", "amr", "acr"} & set(claims_sent(fake))
+    assert "gatehouse token --mfa" in advice_for("UNAUTHENTICATED", "FRESH_AUTHENTICATION_REQUIRED", None)
+
+
 @pytest.mark.parametrize("arguments", [("--ttl", "0s"), ("--ttl", "31d"), ("--ttl", "soon"), ("--role", "king")])
 def test_wrong_token_options_are_usage_errors(run: Run, arguments: tuple[str, ...]) -> None:
     assert run("token", *arguments).exit_code == 2
@@ -88,7 +100,11 @@ def test_no_profile_is_explained(tmp_path: Any, monkeypatch: pytest.MonkeyPatch)
 
 def all_commands() -> list[tuple[str, ...]]:
     groups = {
-        "keys": ["create", "get", "list", "rotate", "delete"],
+        "keys": [
+            *("create", "get", "list", "update", "disable", "enable", "rotate", "rollback", "destroy-version"),
+            *("delete", "notifications", "rewrap", "rewrap-progress"),
+        ],
+        "audit": ["list", "verify", "export", "key-use"],
         "providers": ["create", "get", "list", "update", "delete", "types"],
         "models": ["create", "get", "list", "update", "delete"],
         "usage": ["records", "stats"],

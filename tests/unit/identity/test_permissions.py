@@ -1,9 +1,7 @@
-"""Who may do what: the whole matrix, spelled out independently of the table's own helpers."""
+"""How the decision is made. Who may do what is spelled out, for every RPC, in `tests/contract/authorization`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -11,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.core.errors import GatehouseError, InvalidArgument, PermissionDenied
+from libs.core.errors import GatehouseError, InvalidArgument, PermissionDenied, Unauthenticated
 from libs.core.resource_names import ID_PATTERN, KeyName, ModelName, Owner, ProviderName
 from libs.identity import permissions
 from libs.identity.caller import Caller, Role
+from libs.identity.freshness import Freshness
 from libs.identity.permissions import (
     DENIAL,
     PERMISSIONS,
@@ -23,6 +22,7 @@ from libs.identity.permissions import (
     Rule,
     authorize,
     narrowed,
+    resource_named,
 )
 
 
@@ -48,120 +48,28 @@ OWNERS = {
     "rival": "tenants/rival",
     "rivals_ann": "tenants/rival/users/ann",
 }
-EVERYWHERE = frozenset(OWNERS)
-OWN_TENANT = frozenset({"tenant", "self", "colleague"})
-
-# kind of method -> caller -> the owners it reaches; a caller that is not listed reaches none.
-Reach = Mapping[str, AbstractSet[str]]
-
-READ_SHARED: Reach = {
-    "member": {"platform", "tenant", "self"},
-    "service": {"platform", "tenant", "self"},
-    "tenant_admin": OWN_TENANT | {"platform"},
-    "super_admin": EVERYWHERE,
-}
-READ_TENANT: Reach = {
-    "member": {"tenant", "self"},
-    "service": {"tenant", "self"},
-    "tenant_admin": OWN_TENANT,
-    "super_admin": EVERYWHERE,
-}
-READ_PRIVATE: Reach = {"member": {"self"}, "service": {"self"}, "tenant_admin": OWN_TENANT, "super_admin": EVERYWHERE}
-MANAGE: Reach = {"member": {"self"}, "tenant_admin": OWN_TENANT, "super_admin": EVERYWHERE}
-MANAGE_AS_ADMIN: Reach = {"tenant_admin": OWN_TENANT, "super_admin": EVERYWHERE}
-
 KEY = "/gatehouse.keyvault.v1.KeyService/"
 PROVIDER = "/gatehouse.providerconfig.v1.ProviderService/"
-MODEL = "/gatehouse.providerconfig.v1.ModelService/"
-USAGE = "/gatehouse.usage.v1.UsageService/"
 QUOTA = "/gatehouse.usage.v1.QuotaService/"
-
-# method -> (field, suffix that makes a resource name of an owner, who reaches what)
-ON_RESOURCES: dict[str, tuple[str, str, Reach]] = {
-    KEY + "CreateKey": ("parent", "", MANAGE),
-    KEY + "GetKey": ("name", "/keys/k", READ_PRIVATE),
-    KEY + "ListKeys": ("parent", "", READ_PRIVATE),
-    KEY + "RotateKey": ("name", "/keys/k", MANAGE),
-    KEY + "DeleteKey": ("name", "/keys/k", MANAGE),
-    PROVIDER + "CreateProvider": ("parent", "", MANAGE),
-    PROVIDER + "GetProvider": ("name", "/providers/p", READ_SHARED),
-    PROVIDER + "ListProviders": ("parent", "", READ_SHARED),
-    PROVIDER + "UpdateProvider": ("provider.name", "/providers/p", MANAGE),
-    PROVIDER + "DeleteProvider": ("name", "/providers/p", MANAGE),
-    MODEL + "CreateModel": ("parent", "/providers/p", MANAGE),
-    MODEL + "GetModel": ("name", "/providers/p/models/m", READ_SHARED),
-    MODEL + "ListModels": ("parent", "/providers/p", READ_SHARED),
-    MODEL + "UpdateModel": ("model.name", "/providers/p/models/m", MANAGE),
-    MODEL + "DeleteModel": ("name", "/providers/p/models/m", MANAGE),
-    USAGE + "ListUsageRecords": ("parent", "", READ_TENANT),
-    USAGE + "GetUsageStats": ("parent", "", READ_TENANT),
-    QUOTA + "CreateQuota": ("parent", "", MANAGE_AS_ADMIN),
-    QUOTA + "GetQuota": ("name", "/quotas/q", READ_TENANT),
-    QUOTA + "ListQuotas": ("parent", "", READ_TENANT),
-    QUOTA + "UpdateQuota": ("quota.name", "/quotas/q", MANAGE_AS_ADMIN),
-    QUOTA + "DeleteQuota": ("name", "/quotas/q", MANAGE_AS_ADMIN),
-    QUOTA + "GetQuotaState": ("name", "/quotas/q", READ_TENANT),
-}
-ROUTER_ONLY = {
-    "/gatehouse.keyvault.v1.KeyAccessService/AccessKeys",
-    "/gatehouse.providerconfig.v1.SnapshotService/WatchSnapshots",
-    "/gatehouse.usage.v1.LedgerService/ReserveUsage",
-    "/gatehouse.usage.v1.LedgerService/SettleUsage",
-    "/gatehouse.usage.v1.LedgerService/ReleaseUsage",
-}
-TENANT_CALLERS = {
-    "/gatehouse.router.v1.GenerationService/Generate",
-    "/gatehouse.router.v1.GenerationService/StreamGenerate",
-    "/gatehouse.router.v1.GenerationService/ExplainRoute",
-}
-ANY_BEARER = {PROVIDER + "ListProviderTypes"}
+ACCESS_KEYS = "/gatehouse.keyvault.v1.KeyAccessService/AccessKeys"
 
 
 def allowed(method: str, caller: Caller, resource: str | None) -> bool:
     try:
-        authorize(method, caller, resource)
+        authorize(method, caller, resource, None)
     except PermissionDenied:
         return False
     return True
 
 
-def test_the_table_lists_exactly_the_known_methods() -> None:
-    assert {*ON_RESOURCES, *ROUTER_ONLY, *TENANT_CALLERS, *ANY_BEARER} == set(PERMISSIONS)
+def test_what_is_open_to_the_unauthenticated_is_nothing_of_the_api() -> None:
     assert not UNAUTHENTICATED_METHODS & set(PERMISSIONS)
     assert all("gatehouse" not in method for method in UNAUTHENTICATED_METHODS)
 
 
-@pytest.mark.parametrize("method", ON_RESOURCES)
-def test_each_caller_reaches_exactly_its_owners(method: str) -> None:
-    field_name, suffix, reach = ON_RESOURCES[method]
-    assert PERMISSIONS[method].resource == field_name
-    for who, caller in CALLERS.items():
-        reached = {owner for owner, name in OWNERS.items() if allowed(method, caller, name + suffix)}
-        assert reached == set(reach.get(who, set())), who
-
-
-@pytest.mark.parametrize("method", sorted(ROUTER_ONLY))
-def test_only_the_router_calls_the_inner_methods(method: str) -> None:
-    assert {who for who, caller in CALLERS.items() if allowed(method, caller, None)} == {"router"}
-    everything = bearer(*Role)
-    assert not allowed(method, everything, None)
-    # A user called like the service is still a user.
-    assert not allowed(method, bearer(*Role, user="router"), None)
-
-
-@pytest.mark.parametrize("method", sorted(TENANT_CALLERS))
-def test_generation_needs_a_tenant_and_a_role(method: str) -> None:
-    assert {who for who, caller in CALLERS.items() if allowed(method, caller, None)} == {
-        "member",
-        "service",
-        "tenant_admin",
-    }
-    assert allowed(method, bearer(Role.SUPER_ADMIN, tenant="acme"), None)
-
-
-def test_provider_types_are_for_every_bearer() -> None:
-    who_may = {who for who, caller in CALLERS.items() if allowed(PROVIDER + "ListProviderTypes", caller, None)}
-    assert who_may == {"member", "service", "tenant_admin", "super_admin"}
+def test_a_user_called_like_a_service_is_still_a_user() -> None:
+    assert allowed(ACCESS_KEYS, CALLERS["router"], None)
+    assert not allowed(ACCESS_KEYS, bearer(*Role, user="router"), None)
 
 
 @pytest.mark.parametrize(
@@ -197,10 +105,10 @@ def test_every_denial_reads_the_same() -> None:
         (KEY + "GetKey", CALLERS["nobody"], "tenants/acme/keys/k"),
         (KEY + "GetKey", CALLERS["router"], "tenants/acme/keys/k"),
         (QUOTA + "CreateQuota", member, "not a name at all"),
-        (next(iter(ROUTER_ONLY)), member, None),
+        (ACCESS_KEYS, member, None),
     ):
         with pytest.raises(PermissionDenied) as caught:
-            authorize(method, caller, resource)
+            authorize(method, caller, resource, None)
         error = caught.value
         denials.append((error.reason, error.message, dict(error.metadata), error.domain, error.retry_delay_s))
     assert set(map(str, denials)) == {str(("PERMISSION_DENIED", DENIAL, {}, None, None))}
@@ -213,7 +121,7 @@ def test_every_denial_reads_the_same() -> None:
 )  # fmt: skip
 def test_a_name_that_is_none_is_named_as_the_wrong_field(name: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
-        authorize(PROVIDER + "UpdateProvider", CALLERS["member"], name)
+        authorize(PROVIDER + "UpdateProvider", CALLERS["member"], name, None)
     assert [violation.field for violation in caught.value.field_violations] == ["provider.name"]
 
 
@@ -246,14 +154,15 @@ PIECES = st.sampled_from(
 @given(pieces=st.lists(PIECES, max_size=8), separator=st.sampled_from(["/", "//", "\\", "/ "]))
 def test_no_forged_name_reaches_another_tenant(pieces: list[str], separator: str) -> None:
     name = separator.join(pieces)
-    for method, (_, _, reach) in ON_RESOURCES.items():
+    for method, rule in PERMISSIONS.items():
         for who in ("member", "service", "tenant_admin"):
             try:
-                authorize(method, CALLERS[who], name)
+                authorize(method, CALLERS[who], name, None)
             except GatehouseError:
                 continue
             own = name == "tenants/acme" or name.startswith("tenants/acme/")
-            assert own or (name.split("/")[0] == "platform" and "platform" in reach.get(who, ()))
+            shared = name.split("/")[0] == "platform" and rule.access is Access.READ_SHARED
+            assert rule.resource is None or own or shared
 
 
 @dataclass
@@ -263,10 +172,11 @@ class Request:
 
 
 def test_the_rule_finds_the_resource_in_the_request() -> None:
-    assert PERMISSIONS[KEY + "GetKey"].resource_of(Request()) == "tenants/acme/keys/k"
-    assert PERMISSIONS[PROVIDER + "UpdateProvider"].resource_of(Request()) == "tenants/acme/providers/p"
-    assert PERMISSIONS["/gatehouse.router.v1.GenerationService/Generate"].resource_of(Request()) is None
-    assert PERMISSIONS[KEY + "GetKey"].resource_of(SimpleNamespace(name=b"x")) is None
+    assert resource_named(KEY + "GetKey", Request()) == "tenants/acme/keys/k"
+    assert resource_named(PROVIDER + "UpdateProvider", Request()) == "tenants/acme/providers/p"
+    assert resource_named("/gatehouse.router.v1.GenerationService/Generate", Request()) is None
+    assert resource_named(KEY + "GetKey", SimpleNamespace(name=b"x")) is None
+    assert resource_named("/no.such/Method", Request()) is None
 
 
 def test_a_rule_says_both_resource_and_access_or_neither() -> None:
@@ -274,6 +184,35 @@ def test_a_rule_says_both_resource_and_access_or_neither() -> None:
         Rule(resource="name")
     with pytest.raises(ValueError, match="how it is accessed"):
         Rule(access=Access.MANAGE)
+
+
+def test_a_rule_for_services_asks_for_no_second_factor() -> None:
+    with pytest.raises(ValueError, match="no second factor"):
+        Rule(services=frozenset({"router"}), fresh_mfa=True)
+
+
+def test_who_may_not_is_not_told_that_signing_in_again_would_help() -> None:
+    demanded = Freshness(max_age_s=300)
+    for caller, resource in (
+        (CALLERS["service"], "tenants/acme/users/ann/keys/k"),
+        (CALLERS["member"], "tenants/acme/keys/k"),
+        (CALLERS["tenant_admin"], "tenants/rival/keys/k"),
+        (CALLERS["router"], "tenants/acme/keys/k"),
+    ):
+        with pytest.raises(PermissionDenied, match=DENIAL):
+            authorize(KEY + "DeleteKey", caller, resource, demanded)
+    with pytest.raises(InvalidArgument):
+        authorize(KEY + "DeleteKey", CALLERS["member"], "nonsense", demanded)
+
+
+def test_a_second_factor_is_asked_for_only_where_the_deployment_demands_it() -> None:
+    member, own = CALLERS["member"], "tenants/acme/users/ann/keys/k"
+    demanded = Freshness(max_age_s=300)
+    authorize(KEY + "DeleteKey", member, own, None)
+    authorize(KEY + "GetKey", member, own, demanded)
+    with pytest.raises(Unauthenticated) as caught:
+        authorize(KEY + "DeleteKey", member, own, demanded)
+    assert caught.value.reason == "FRESH_AUTHENTICATION_REQUIRED"
 
 
 def test_a_member_sees_only_its_own_part_of_the_tenants_usage() -> None:

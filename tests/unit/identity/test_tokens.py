@@ -40,6 +40,30 @@ async def test_a_good_token_becomes_its_caller(issuer: Any, verifier: TokenVerif
     assert token.decode() not in repr(caller)
 
 
+async def test_the_caller_says_when_and_how_it_authenticated(issuer: Any, verifier: TokenVerifier) -> None:
+    caller = await verifier.verify(issuer.token(auth_time=NOW - 5, amr=["pwd", "otp", "x-own"], acr="urn:level:2"))
+    assert (caller.auth_time, caller.amr, caller.acr) == (
+        NOW - 5,
+        frozenset({"pwd", "otp", "x-own"}),
+        "urn:level:2",
+    )
+
+
+@pytest.mark.parametrize("nothing", [{}, {"auth_time": None, "amr": None, "acr": None}, {"amr": [], "acr": ""}])
+async def test_an_issuer_need_not_tell_when_and_how(
+    issuer: Any, verifier: TokenVerifier, nothing: dict[str, object]
+) -> None:
+    caller = await verifier.verify(issuer.token(**nothing))
+    assert (caller.auth_time, caller.amr, caller.acr) == (None, frozenset(), None)
+
+
+def test_the_actor_is_a_resource_name() -> None:
+    member = frozenset({Role.MEMBER})
+    assert Caller(tenant="acme", user="ann", roles=member).actor == "tenants/acme/users/ann"
+    assert Caller(user="root", roles=frozenset({Role.SUPER_ADMIN})).actor == "platform/users/root"
+    assert Caller(service="router").actor == "services/router"
+
+
 async def test_unknown_roles_grant_nothing(issuer: Any, verifier: TokenVerifier) -> None:
     caller = await verifier.verify(issuer.token(roles=["emperor", "member", "SUPER_ADMIN"]))
     assert caller.roles == {Role.MEMBER}
@@ -87,6 +111,22 @@ async def test_one_of_several_audiences_is_enough(issuer: Any, verifier: TokenVe
         ({"plan": "x" * 65}, "TOKEN_CLAIMS"),
         ({"plan": "pro\n"}, "TOKEN_CLAIMS"),
         ({"plan": 1}, "TOKEN_CLAIMS"),
+        ({"auth_time": str(NOW)}, "TOKEN_CLAIMS"),
+        ({"auth_time": True}, "TOKEN_CLAIMS"),
+        ({"auth_time": -1}, "TOKEN_CLAIMS"),
+        ({"auth_time": 1e300}, "TOKEN_CLAIMS"),
+        ({"auth_time": [NOW]}, "TOKEN_CLAIMS"),
+        ({"amr": "otp"}, "TOKEN_CLAIMS"),
+        ({"amr": {"otp": True}}, "TOKEN_CLAIMS"),
+        ({"amr": [["otp"]]}, "TOKEN_CLAIMS"),
+        ({"amr": [1]}, "TOKEN_CLAIMS"),
+        ({"amr": ["otp\n"]}, "TOKEN_CLAIMS"),
+        ({"amr": ["x" * 65]}, "TOKEN_CLAIMS"),
+        ({"amr": ["otp"] * 33}, "TOKEN_CLAIMS"),
+        ({"acr": ["2"]}, "TOKEN_CLAIMS"),
+        ({"acr": 2}, "TOKEN_CLAIMS"),
+        ({"acr": "x" * 257}, "TOKEN_CLAIMS"),
+        ({"acr": "2\0"}, "TOKEN_CLAIMS"),
     ],
 )
 async def test_a_wrong_claim_is_refused(
