@@ -12,6 +12,7 @@ from libs.rpc.channels import open_channel
 from libs.rpc.service import Service
 from services.router.api.generation_service import GenerationService, error_details
 from services.router.clients.configuration import ConfigurationWatcher
+from services.router.clients.key_outcomes import KeyOutcomeReporter
 from services.router.clients.key_vault import KeyVaultClient
 from services.router.clients.usage import UsageClient
 from services.router.domain.accounting import Reservation
@@ -30,6 +31,8 @@ DOMAIN = "router.gatehouse"
 _SERVICE = "/gatehouse.router.v1.GenerationService"
 # After the last call ended, settlements get this long to reach the ledger; the rest waits in the spool.
 _DRAIN_S = 5.0
+# What is left to tell of keys gets less: the next calls tell it again.
+_LAST_REPORT_S = 2.0
 
 
 def longest_s(settings: Settings) -> dict[str, float]:
@@ -59,6 +62,17 @@ async def compose(settings: Settings, service: Service) -> None:
     keys = KeyVaultClient(key_vault, timeout_s=settings.key_vault_timeout_s)
     service.on_close("key-vault", keys.aclose)
 
+    outcomes = KeyOutcomeReporter(
+        key_vault, timeout_s=settings.key_vault_timeout_s, interval_s=settings.key_outcome_interval_s
+    )
+    reporting = _Background(outcomes.run())
+
+    async def close_outcomes() -> None:
+        await reporting.aclose()
+        await outcomes.drain(_LAST_REPORT_S)
+
+    service.on_close("key outcomes", close_outcomes)
+
     ledger: SpooledLedger
 
     def abandoned(reservation: Reservation) -> None:
@@ -87,6 +101,7 @@ async def compose(settings: Settings, service: Service) -> None:
         types=provider_types(DIALECTS),
         resources=CallResources(
             keys=keys,
+            outcomes=outcomes,
             ledger=ledger,
             observer=TelemetryObserver(service.telemetry),
             policy=FailoverPolicy(max_attempts=settings.max_attempts, max_retries=settings.max_retries),

@@ -31,6 +31,8 @@ class Settings(ServerSettings):
 
     key_vault_timeout_s: float = Field(default=5.0, gt=0)
     """How long a batch of keys may take."""
+    key_outcome_interval_s: float = Field(default=1.0, gt=0)
+    """How often key_vault is told how providers took the keys."""
     usage_accounting_timeout_s: float = Field(default=10.0, gt=0)
     """How long a batch of reservations or settlements may take."""
     configuration_patience_s: float = Field(default=5.0, gt=0)

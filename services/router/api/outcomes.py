@@ -103,6 +103,7 @@ def _outcome(outcome: Outcome) -> generation_pb2.Outcome:
             generation_pb2.Attempt(
                 number=each.number,
                 target=served_by if each.target is outcome.served_by else _target(each.target),
+                key_version=each.key_version,
                 error_reason=each.error_reason,
                 duration=_duration(each.duration_s),
             )

@@ -13,6 +13,7 @@ from libs.core.errors import GatehouseError
 from libs.core.secret import Secret
 from libs.rpc.batcher import Batcher
 from libs.rpc.status import from_item_status, from_rpc_error
+from services.router.domain.ports import OpenedKey
 
 _MAX_BATCH = 64
 _LONGEST_LINGER_S = 0.025
@@ -24,26 +25,40 @@ class KeyVaultClient:
     def __init__(self, channel: grpc.aio.Channel, *, timeout_s: float) -> None:
         self._access = KeyAccessServiceStub(channel)
         self._timeout_s = timeout_s
-        self._batcher: Batcher[pb.KeyAccess, Secret | GatehouseError] = Batcher(
+        self._batcher: Batcher[pb.KeyAccess, OpenedKey | GatehouseError] = Batcher(
             self._send, max_batch=_MAX_BATCH, max_in_flight=1, longest_linger_s=_LONGEST_LINGER_S
         )
 
-    def open(self, *, name: str, origin: str, caller_token: Secret) -> asyncio.Future[Secret | GatehouseError]:
-        """Open a key for one call."""
+    def open(
+        self, *, name: str, origin: str, caller_token: Secret, version: int = 0
+    ) -> asyncio.Future[OpenedKey | GatehouseError]:
+        """Open a version of a key for one call, 0 being the one in use."""
         return self._batcher.submit(
-            pb.KeyAccess(name=name, origin=origin, caller_token=caller_token.reveal(), purpose=pb.KEY_PURPOSE_GENERATE)
+            pb.KeyAccess(
+                name=name,
+                origin=origin,
+                caller_token=caller_token.reveal(),
+                purpose=pb.KEY_PURPOSE_GENERATE,
+                version=version,
+            )
         )
 
     async def aclose(self) -> None:
         """Wait for what is under way."""
         await self._batcher.close()
 
-    async def _send(self, items: list[pb.KeyAccess]) -> Sequence[Secret | GatehouseError]:
+    async def _send(self, items: list[pb.KeyAccess]) -> Sequence[OpenedKey | GatehouseError]:
         try:
             response = await self._access.AccessKeys(pb.AccessKeysRequest(items=items), timeout=self._timeout_s)
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error, service="key-vault") from None
         return [
-            Secret(result.material.api_key) if result.HasField("material") else from_item_status(result.error)
+            _opened(result.material) if result.HasField("material") else from_item_status(result.error)
             for result in response.results
         ]
+
+
+def _opened(material: pb.KeyMaterial) -> OpenedKey:
+    return OpenedKey(
+        material=Secret(material.api_key), version=material.version, fallback_version=material.fallback_version
+    )

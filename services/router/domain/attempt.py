@@ -11,7 +11,7 @@ from libs.core.secret import Secret
 from services.router.domain.accounting import AttemptOutcome, Reservation, Settlement
 from services.router.domain.errors import ProviderError, Reason
 from services.router.domain.generation import ContentEvent, Generation, TextDelta, ToolArgumentsDelta
-from services.router.domain.ports import AttemptObserver, KeyOpener, Ledger
+from services.router.domain.ports import AttemptObserver, KeyOpener, KeyOutcomes, Ledger
 from services.router.domain.routing.plan import Target
 from services.router.domain.tokens import usual_input_tokens, usual_output_tokens
 
@@ -21,10 +21,14 @@ _MAX_FINISH_REASON = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptTrace:
-    """What the caller is told of an attempt. `error_reason` is empty for the one that served."""
+    """What the caller is told of an attempt.
+
+    `key_version` is 0 for a target without a key, `error_reason` empty for the attempt that served.
+    """
 
     number: int
     target: Target
+    key_version: int
     error_reason: str
     duration_s: float
 
@@ -57,7 +61,8 @@ class OutputMeter:
 class Attempt:
     """An attempt from its reservation to its ledger event.
 
-    `open` reserves and opens the key at the same time. After it returned exactly one of `succeeded`, `failed`,
+    `open` reserves and opens the key at the same time, in the version `asked_version`, 0 being the one in use; then
+    `key_version` is the one that was opened, 0 without a key. After it returned exactly one of `succeeded`, `failed`,
     `interrupted`, `cancelled` is called; none of them waits, so they work in a task that is being cancelled.
     """
 
@@ -69,18 +74,25 @@ class Attempt:
         request: Generation,
         ledger: Ledger,
         observer: AttemptObserver,
+        outcomes: KeyOutcomes,
         fallback: bool,
+        asked_version: int,
     ) -> None:
         self.target = target
         self.reservation = reservation
+        self.asked_version = asked_version
+        self.key_version = 0
+        self.fallback_version = 0
         self.price: TokenPrices | None = None
         self.meter = OutputMeter()
         self._request = request
         self._ledger = ledger
         self._observer = observer
+        self._outcomes = outcomes
         self._fallback = fallback
         self._start_time = time.time()
         self._started = time.monotonic()
+        self._sent_time = 0.0
         self._first_content_s: float | None = None
 
     @property
@@ -95,7 +107,12 @@ class Attempt:
         opening = None
         if provider.key:
             try:
-                opening = keys.open(name=provider.key, origin=provider.origin, caller_token=caller_token)
+                opening = keys.open(
+                    name=provider.key,
+                    origin=provider.origin,
+                    caller_token=caller_token,
+                    version=self.asked_version,
+                )
             except BaseException:
                 # Too many wait for keys: what is being reserved is given back by the ledger's client.
                 reserving.cancel()
@@ -120,14 +137,18 @@ class Attempt:
         if opening is None:
             return None
         try:
-            key = await opening
+            opened = await opening
         except BaseException:
             self._ledger.release(self.reservation)
             raise
-        if isinstance(key, GatehouseError):
+        if isinstance(opened, GatehouseError):
             self._ledger.release(self.reservation)
-            raise key
-        return key
+            raise opened
+        self.key_version = opened.version
+        # A fallback has none of its own: a call tries at most two versions of a key.
+        self.fallback_version = 0 if self.asked_version else opened.fallback_version
+        self._sent_time = time.time()
+        return opened.material
 
     def first_content(self) -> None:
         """The first content arrived now."""
@@ -137,18 +158,22 @@ class Attempt:
         """The provider answered to the end; tokens and cost as they go into the ledger."""
         tokens = usage or self._estimate()
         cost = self._settle(AttemptOutcome.SUCCEEDED, tokens, estimated=usage is None, finish_reason=raw_finish_reason)
+        if self.key_version:
+            self._outcomes.succeeded(self.reservation.key, self.key_version, self._sent_time)
         return tokens, cost
 
     def failed(self, error: ProviderError) -> AttemptTrace:
         """The provider failed before any content."""
         tokens = TokenCounts(input_tokens=usual_input_tokens(self._request)) if error.sent else TokenCounts()
         self._settle(AttemptOutcome.FAILED, tokens, estimated=error.sent, error_reason=error.reason)
+        self._report_failure(error)
         return self.trace(error.reason)
 
     def interrupted(self, error: ProviderError) -> TokenCounts:
         """The provider failed after content was delivered; the estimated tokens."""
         tokens = self._estimate()
         self._settle(AttemptOutcome.INTERRUPTED, tokens, estimated=True, error_reason=error.reason)
+        self._report_failure(error)
         return tokens
 
     def cancelled(self, *, deadline_passed: bool) -> None:
@@ -159,15 +184,35 @@ class Attempt:
             estimated=True,
             error_reason="DEADLINE_EXCEEDED" if deadline_passed else "CANCELLED",
         )
+        if self.key_version:
+            # As for the tokens: it may have been sent.
+            self._outcomes.used(self.reservation.key, self.key_version, self._sent_time)
 
     def trace(self, error_reason: Reason | str = "") -> AttemptTrace:
         """What the caller is told of this attempt, as of now."""
         return AttemptTrace(
             number=self.reservation.attempt,
             target=self.target,
+            key_version=self.key_version,
             error_reason=str(error_reason),
             duration_s=time.monotonic() - self._started,
         )
+
+    def _report_failure(self, error: ProviderError) -> None:
+        """Tell what a failure says about the key.
+
+        None says that the key was accepted: some providers look at the request, or at the rate, before the key.
+        """
+        if not self.key_version or not error.reached_provider:
+            return
+        key, version = self.reservation.key, self.key_version
+        match error.reason:
+            case Reason.PROVIDER_KEY_REJECTED:
+                self._outcomes.rejected(key, version, self._sent_time, time.time())
+            case Reason.PROVIDER_BILLING:
+                self._outcomes.exhausted(key, version, self._sent_time, time.time())
+            case _:
+                self._outcomes.used(key, version, self._sent_time)
 
     def _estimate(self) -> TokenCounts:
         return TokenCounts(input_tokens=usual_input_tokens(self._request), output_tokens=self.meter.tokens())

@@ -14,11 +14,11 @@ from libs.core.secret import Secret
 from services.router.domain.accounting import Reservation
 from services.router.domain.attempt import Attempt, AttemptTrace
 from services.router.domain.errors import ProviderError, Reason, to_gatehouse_error
-from services.router.domain.failover import FailoverPolicy, GiveUp, NextTarget, RetryAfter, next_step
+from services.router.domain.failover import FailoverPolicy, GiveUp, KeyFallback, NextTarget, RetryAfter, next_step
 from services.router.domain.generation import FinishReason, Generation
 from services.router.domain.health import TargetHealth
-from services.router.domain.ports import AttemptObserver, Dispatch, KeyOpener, Ledger
-from services.router.domain.routing.plan import Cause, RoutePlan, Target, output_limit
+from services.router.domain.ports import AttemptObserver, Dispatch, KeyOpener, KeyOutcomes, Ledger
+from services.router.domain.routing.plan import Cause, Rejected, RoutePlan, Target, output_limit
 from services.router.domain.tokens import DEFAULT_OUTPUT_LIMIT, most_input_tokens
 
 # A reservation outlives its call's deadline by this, so that only a dead router lets one lapse.
@@ -78,6 +78,7 @@ class CallResources:
     """What a call works with; shared by all calls of a router."""
 
     keys: KeyOpener
+    outcomes: KeyOutcomes
     ledger: Ledger
     observer: AttemptObserver
     policy: FailoverPolicy
@@ -95,8 +96,11 @@ class Call:
         self._request = request
         self._context = context
         self._plan = plan
+        self._left_out = len(plan.rejected)
         self._targets = list(reversed(plan.targets))
-        self._retry: Target | None = None
+        # What comes before the next target: the same one again, with this version of its key (0: the one in use).
+        self._again: tuple[Target, int] | None = None
+        self._last_failure: tuple[Target, ProviderError] | None = None
         self._number = 0
         self._retries = 0
         self._traces: list[AttemptTrace] = []
@@ -105,25 +109,27 @@ class Call:
     async def open_next(self) -> tuple[Attempt, Dispatch]:
         """Reserve for the next target that can be opened. Raises GatehouseError when there is none."""
         while True:
-            target = self._next_target()
+            target, key_version = self._next_target()
             attempt = Attempt(
                 reservation=self._reservation(target),
                 target=target,
                 request=self._request,
                 ledger=self._resources.ledger,
                 observer=self._resources.observer,
+                outcomes=self._resources.outcomes,
                 fallback=bool(self._traces),
+                asked_version=key_version,
             )
             try:
                 key = await attempt.open(self._resources.keys, self._context.token)
             except GatehouseError as error:
                 if error.kind not in _TARGET_UNUSABLE:
                     raise
-                self._plan = self._plan.without(target, Cause.of(error.reason), error.message)
-                if not self._targets and not self._traces:
-                    self._plan.require_target()
+                # That an older version of the key is gone by now is no news of a target that was tried.
+                if not key_version:
+                    self._plan = self._plan.without(target, Cause.of(error.reason), error.message)
                 if not self._targets:
-                    raise
+                    raise self._nothing_left() from None
                 continue
             dispatch = Dispatch(
                 target=target,
@@ -137,28 +143,35 @@ class Call:
 
     async def after_failure(self, attempt: Attempt, error: ProviderError) -> None:
         """Record a failure before any content, and return when another attempt is to follow. Raises GatehouseError."""
-        resources = self._resources
+        resources, target = self._resources, attempt.target
         self._traces.append(attempt.failed(error))
-        resources.health.failed(attempt.target.health_key, error, time.monotonic())
+        # Its traceback would keep all it went through alive until the end of the call.
+        self._last_failure = target, error.with_traceback(None)
+        resources.health.failed(target.health_key, error, time.monotonic())
         step = next_step(
             error,
             resources.policy,
             attempts=len(self._traces),
             retries=self._retries,
             targets_left=len(self._targets),
+            fallback_version=attempt.fallback_version,
             remaining_s=self._context.deadline - time.monotonic(),
             jitter=resources.jitter,
         )
         match step:
+            case KeyFallback(version):
+                self._again = target, version
+                resources.observer.key_fallback(
+                    attempt.reservation, refused_version=attempt.key_version, version=version
+                )
             case NextTarget():
                 self._retries = 0
             case RetryAfter(delay_s):
                 self._retries += 1
-                self._retry = attempt.target
+                self._again = target, attempt.asked_version
                 await asyncio.sleep(delay_s)
             case GiveUp():
-                target = attempt.target
-                raise to_gatehouse_error(error, provider=target.provider.name, model=target.model.id)
+                raise self._failed(target, error)
 
     def first_content(self, attempt: Attempt) -> None:
         """The first content arrived now."""
@@ -198,11 +211,29 @@ class Call:
         """The caller went away, or its deadline passed."""
         attempt.cancelled(deadline_passed=time.monotonic() >= self._context.deadline)
 
-    def _next_target(self) -> Target:
-        if self._retry is not None:
-            target, self._retry = self._retry, None
-            return target
-        return self._targets.pop()
+    def _next_target(self) -> tuple[Target, int]:
+        """The target to open now, and the version of its key."""
+        if self._again is not None:
+            again, self._again = self._again, None
+            return again
+        return self._targets.pop(), 0
+
+    def _passed_over(self) -> tuple[Rejected, ...]:
+        """The targets that could not be opened in this call."""
+        return self._plan.rejected[self._left_out :]
+
+    def _nothing_left(self) -> GatehouseError:
+        """What the caller is told when the last target could not be opened."""
+        # What a provider said weighs more: it tells whether trying again later helps.
+        return self._plan.no_usable_target() if self._last_failure is None else self._failed(*self._last_failure)
+
+    def _failed(self, target: Target, error: ProviderError) -> GatehouseError:
+        return to_gatehouse_error(
+            error,
+            provider=target.provider.name,
+            model=target.model.id,
+            passed_over=tuple(each.violation for each in self._passed_over()),
+        )
 
     def _reservation(self, target: Target) -> Reservation:
         self._number += 1
@@ -229,9 +260,11 @@ class Call:
         )
 
     def _warnings(self, target: Target, usage: TokenCounts | None) -> tuple[str, ...]:
+        passed_over = tuple(f"{each.provider.name} was passed over: {each.description}" for each in self._passed_over())
         if usage is None:
-            return ("the provider did not say how many tokens it used; the ledger holds an estimate",)
+            return (*passed_over, "the provider did not say how many tokens it used; the ledger holds an estimate")
         assumed = not target.model.max_output_tokens and self._request.max_output_tokens is None
         if assumed and usage.output_tokens + usage.reasoning_tokens >= DEFAULT_OUTPUT_LIMIT:
-            return (f"the answer was limited to {DEFAULT_OUTPUT_LIMIT} tokens, for the model's limit is not known",)
-        return ()
+            limit = f"the answer was limited to {DEFAULT_OUTPUT_LIMIT} tokens, for the model's limit is not known"
+            return (*passed_over, limit)
+        return passed_over

@@ -13,6 +13,7 @@ from libs.core.errors import (
     GatehouseError,
     InvalidArgument,
     NotFound,
+    PreconditionViolation,
     ResourceExhausted,
     Unavailable,
 )
@@ -67,6 +68,11 @@ class ProviderError(Exception):
         self.timer = timer
         self.sent = sent
 
+    @property
+    def reached_provider(self) -> bool:
+        """Whether the request certainly arrived, and the key with it: the provider answered, or may have worked."""
+        return self.sent or self.status > 0
+
 
 @dataclass(frozen=True, slots=True)
 class _Meaning:
@@ -107,8 +113,13 @@ _MEANINGS: Mapping[Reason, _Meaning] = MappingProxyType(
 )
 
 
-def to_gatehouse_error(error: ProviderError, *, provider: str, model: str) -> GatehouseError:
-    """What the caller is told: fixed texts, everything dynamic in the metadata."""
+def to_gatehouse_error(
+    error: ProviderError, *, provider: str, model: str, passed_over: tuple[PreconditionViolation, ...] = ()
+) -> GatehouseError:
+    """What the caller is told: fixed texts, everything dynamic in the metadata.
+
+    `passed_over` are the targets that could not be opened in the same call, and why.
+    """
     meaning = _MEANINGS[error.reason]
     metadata = {"provider": provider, "model": model}
     if error.status:
@@ -119,4 +130,10 @@ def to_gatehouse_error(error: ProviderError, *, provider: str, model: str) -> Ga
     if error.message:
         metadata["provider_message"] = error.message
         text = f"{text}: {error.message}"
-    return meaning.kind(error.reason, text, metadata=metadata, retry_delay_s=error.retry_after_s)
+    return meaning.kind(
+        error.reason,
+        text,
+        metadata=metadata,
+        retry_delay_s=error.retry_after_s,
+        precondition_violations=passed_over,
+    )

@@ -1,7 +1,8 @@
 """What to do when an attempt fails before any content reached the caller. Every retry of the router is decided here.
 
 The next target is tried at once where one is left, for another provider is the better bet. The last one is tried again
-after a pause, as long as the failure is one that passes and the deadline allows.
+after a pause, as long as the failure is one that passes and the deadline allows. Before any of that, a target whose
+key is refused is tried at once with the version that overlaps with the refused one, if there is such a version.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class FailoverPolicy:
 class _Treatment:
     next_target: bool
     same_target: bool
+    other_key_version: bool = False
 
 
 # By selection.md: a failure of the request fails everywhere; one of the key or the model only there; one of the
@@ -40,7 +42,7 @@ _TREATMENTS: Mapping[Reason, _Treatment] = MappingProxyType(
         Reason.PROVIDER_INVALID_REQUEST: _Treatment(next_target=False, same_target=False),
         Reason.CONTENT_REFUSED: _Treatment(next_target=False, same_target=False),
         Reason.CONTEXT_TOO_LONG: _Treatment(next_target=True, same_target=False),
-        Reason.PROVIDER_KEY_REJECTED: _Treatment(next_target=True, same_target=False),
+        Reason.PROVIDER_KEY_REJECTED: _Treatment(next_target=True, same_target=False, other_key_version=True),
         Reason.PROVIDER_PERMISSION_DENIED: _Treatment(next_target=True, same_target=False),
         Reason.PROVIDER_BILLING: _Treatment(next_target=True, same_target=False),
         Reason.PROVIDER_MODEL_NOT_FOUND: _Treatment(next_target=True, same_target=False),
@@ -67,11 +69,18 @@ class RetryAfter:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyFallback:
+    """Try the same target again at once, with this version of its key."""
+
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class GiveUp:
     """Tell the caller."""
 
 
-Step = NextTarget | RetryAfter | GiveUp
+Step = KeyFallback | NextTarget | RetryAfter | GiveUp
 
 
 def next_step(
@@ -81,13 +90,19 @@ def next_step(
     attempts: int,
     retries: int,
     targets_left: int,
+    fallback_version: int,
     remaining_s: float,
     jitter: random.Random,
 ) -> Step:
-    """What follows the `attempts`-th attempt, after `retries` repetitions on its target, with `remaining_s` left."""
+    """What follows the `attempts`-th attempt, after `retries` repetitions on its target, with `remaining_s` left.
+
+    `fallback_version` is the version of the target's key that may be tried in place of a refused one, 0 for none.
+    """
     treatment = _TREATMENTS[error.reason]
     if attempts >= policy.max_attempts or remaining_s <= 0:
         return GiveUp()
+    if fallback_version and treatment.other_key_version:
+        return KeyFallback(fallback_version)
     if targets_left and treatment.next_target:
         return NextTarget()
     if not treatment.same_target or retries >= policy.max_retries or targets_left:

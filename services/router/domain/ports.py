@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from libs.core.errors import GatehouseError
@@ -34,8 +34,50 @@ class ConfigSource(Protocol):
 class KeyOpener(Protocol):
     """The key service."""
 
-    def open(self, *, name: str, origin: str, caller_token: Secret) -> asyncio.Future[Secret | GatehouseError]:
-        """Open a key for one call. The future's result is the key, or why it is not opened."""
+    def open(
+        self, *, name: str, origin: str, caller_token: Secret, version: int = 0
+    ) -> asyncio.Future[OpenedKey | GatehouseError]:
+        """Open a version of a key for one call, 0 being the one in use. The result is the key, or why it is not opened.
+
+        Raises Unavailable `OVERLOADED` when too many wait.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedKey:
+    """A key in clear, for one call only.
+
+    `version` is the one that was opened, from 1. `fallback_version` is one that overlaps with it, to be tried when the
+    provider refuses this one; 0 for none.
+    """
+
+    material: Secret = field(repr=False)
+    version: int
+    fallback_version: int
+
+
+class KeyOutcomes(Protocol):
+    """Who tells the key service how providers took the keys it opened. Nothing here waits or fails.
+
+    `key` is a resource name, `version` the one that was sent; times are seconds since 1970. `sent_time` is when the
+    attempt went out, `refusal_time` when its refusal came back.
+    """
+
+    def used(self, key: str, version: int, sent_time: float) -> None:
+        """The key was sent; what came of it says nothing about the key."""
+        ...
+
+    def succeeded(self, key: str, version: int, sent_time: float) -> None:
+        """The provider answered to the end."""
+        ...
+
+    def rejected(self, key: str, version: int, sent_time: float, refusal_time: float) -> None:
+        """The provider refused the key itself."""
+        ...
+
+    def exhausted(self, key: str, version: int, sent_time: float, refusal_time: float) -> None:
+        """The provider said that the credit or quota of the key's account is used up."""
         ...
 
 
@@ -116,4 +158,8 @@ class AttemptObserver(Protocol):
 
     def finished(self, reservation: Reservation, settlement: Settlement, cost: NanoUsd | None) -> None:
         """An attempt ended."""
+        ...
+
+    def key_fallback(self, reservation: Reservation, *, refused_version: int, version: int) -> None:
+        """The provider refused the key's version in use; the next attempt is made with one that overlaps with it."""
         ...

@@ -35,6 +35,19 @@ class TelemetryObserver:
         if self._telemetry.enabled:
             self._record(reservation, settlement, cost)
 
+    def key_fallback(self, reservation: Reservation, *, refused_version: int, version: int) -> None:
+        """The provider refused the key's version in use; the next attempt is made with one that overlaps with it."""
+        _log.warning(
+            names.EVENT_KEY_FALLBACK,
+            tenant=reservation.tenant,
+            provider=reservation.provider,
+            resource=reservation.key,
+            refused_version=refused_version,
+            version=version,
+            attempt=reservation.attempt,
+            operation_id=reservation.operation_id,
+        )
+
     def _record(self, reservation: Reservation, settlement: Settlement, cost: NanoUsd | None) -> None:
         tokens = settlement.tokens
         input_tokens = tokens.input_tokens + tokens.cache_read_tokens + tokens.cache_write_tokens

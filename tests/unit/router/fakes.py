@@ -31,7 +31,7 @@ from services.router.domain.generation import (
     TextDelta,
 )
 from services.router.domain.health import TargetHealth
-from services.router.domain.ports import Dispatch, Granted, ReserveResult
+from services.router.domain.ports import Dispatch, Granted, OpenedKey, ReserveResult
 from services.router.domain.routing.plan import ProviderTypes
 
 TYPES = ProviderTypes(known=frozenset({"openai", "openai_compatible"}), keyless=frozenset({"openai_compatible"}))
@@ -119,21 +119,64 @@ class FakeConfig:
         return self.configuration
 
 
+def opened(version: int = 1, *, fallback_version: int = 0) -> OpenedKey:
+    return OpenedKey(
+        material=Secret(f"material {version}".encode()), version=version, fallback_version=fallback_version
+    )
+
+
 @dataclass
 class FakeKeys:
-    results: dict[str, GatehouseError | Secret] = field(default_factory=dict)
+    """Opens version 1 of every key; `results` and, for versions asked for by number, `versions` say otherwise."""
+
+    results: dict[str, GatehouseError | OpenedKey] = field(default_factory=dict)
+    versions: dict[tuple[str, int], GatehouseError | OpenedKey] = field(default_factory=dict)
     opened: list[str] = field(default_factory=list)
+    asked: list[int] = field(default_factory=list)
     hang: bool = False
     overloaded: bool = False
 
-    def open(self, *, name: str, origin: str, caller_token: Secret) -> asyncio.Future[Secret | GatehouseError]:
+    def open(
+        self, *, name: str, origin: str, caller_token: Secret, version: int = 0
+    ) -> asyncio.Future[OpenedKey | GatehouseError]:
         if self.overloaded:
             raise Unavailable("OVERLOADED", "too many wait")
         self.opened.append(name)
-        future: asyncio.Future[Secret | GatehouseError] = asyncio.get_running_loop().create_future()
+        self.asked.append(version)
+        future: asyncio.Future[OpenedKey | GatehouseError] = asyncio.get_running_loop().create_future()
         if not self.hang:
-            future.set_result(self.results.get(name, Secret(f"key of {name}".encode())))
+            if version:
+                future.set_result(self.versions.get((name, version), opened(version)))
+            else:
+                future.set_result(self.results.get(name, opened()))
         return future
+
+
+@dataclass
+class FakeOutcomes:
+    """`told` as (what, key, version)."""
+
+    told: list[tuple[str, str, int]] = field(default_factory=list)
+    sent_times: list[float] = field(default_factory=list)
+    refusal_times: list[float] = field(default_factory=list)
+
+    def used(self, key: str, version: int, sent_time: float) -> None:
+        self._add("used", key, version, sent_time)
+
+    def succeeded(self, key: str, version: int, sent_time: float) -> None:
+        self._add("succeeded", key, version, sent_time)
+
+    def rejected(self, key: str, version: int, sent_time: float, refusal_time: float) -> None:
+        self._add("rejected", key, version, sent_time)
+        self.refusal_times.append(refusal_time)
+
+    def exhausted(self, key: str, version: int, sent_time: float, refusal_time: float) -> None:
+        self._add("exhausted", key, version, sent_time)
+        self.refusal_times.append(refusal_time)
+
+    def _add(self, what: str, key: str, version: int, sent_time: float) -> None:
+        self.told.append((what, key, version))
+        self.sent_times.append(sent_time)
 
 
 def _answer(future: asyncio.Future[ReserveResult], result: ReserveResult) -> None:
@@ -168,11 +211,12 @@ class FakeLedger:
     def release(self, reservation: Reservation) -> None:
         self.released.append(reservation)
 
-    def open_attempts(self) -> set[int]:
+    def open_attempts(self) -> set[tuple[str, int]]:
         """Attempts that are reserved and neither settled nor released: there must be none in the end."""
-        ended = [each.attempt for each in self.settled] + [each.attempt for each in self.released]
+        ended = [(each.operation_id, each.attempt) for each in self.settled]
+        ended += [(each.operation_id, each.attempt) for each in self.released]
         assert len(ended) == len(set(ended)), "an attempt ended twice"
-        return {each.attempt for each in self.reserved} - set(ended)
+        return {(each.operation_id, each.attempt) for each in self.reserved} - set(ended)
 
 
 class FakeStream:
@@ -232,9 +276,13 @@ class FakeProviders:
 @dataclass
 class FakeObserver:
     finishes: list[Settlement] = field(default_factory=list)
+    key_fallbacks: list[tuple[str, int, int]] = field(default_factory=list)
 
     def finished(self, reservation: Reservation, settlement: Settlement, cost: NanoUsd | None) -> None:
         self.finishes.append(settlement)
+
+    def key_fallback(self, reservation: Reservation, *, refused_version: int, version: int) -> None:
+        self.key_fallbacks.append((reservation.key, refused_version, version))
 
 
 @dataclass
@@ -243,6 +291,7 @@ class World:
 
     providers: FakeProviders = field(default_factory=FakeProviders)
     keys: FakeKeys = field(default_factory=FakeKeys)
+    outcomes: FakeOutcomes = field(default_factory=FakeOutcomes)
     ledger: FakeLedger = field(default_factory=FakeLedger)
     observer: FakeObserver = field(default_factory=FakeObserver)
     health: TargetHealth = field(default_factory=TargetHealth)
@@ -256,6 +305,7 @@ class World:
             types=TYPES,
             resources=CallResources(
                 keys=self.keys,
+                outcomes=self.outcomes,
                 ledger=self.ledger,
                 observer=self.observer,
                 policy=self.policy,

@@ -7,21 +7,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.router.domain.errors import ProviderError, Reason, to_gatehouse_error
-from services.router.domain.failover import FailoverPolicy, GiveUp, NextTarget, RetryAfter, Step, next_step
+from services.router.domain.failover import FailoverPolicy, GiveUp, KeyFallback, NextTarget, RetryAfter, Step, next_step
 
 PROVIDER_REASONS = sorted(
     {each for each in Reason if each.startswith("PROVIDER_")} | {Reason.CONTEXT_TOO_LONG, Reason.CONTENT_REFUSED}
 )
 
 
-def step(reason: Reason, *, targets_left: int = 0, retries: int = 0, attempts: int = 1, **error: float) -> Step:
+def step(
+    reason: Reason,
+    *,
+    targets_left: int = 0,
+    retries: int = 0,
+    attempts: int = 1,
+    fallback_version: int = 0,
+    remaining_s: float = 10.0,
+    retry_after_s: float | None = None,
+) -> Step:
     return next_step(
-        ProviderError(reason, retry_after_s=error.get("retry_after_s")),
+        ProviderError(reason, retry_after_s=retry_after_s),
         FailoverPolicy(max_attempts=3, max_retries=1),
         attempts=attempts,
         retries=retries,
         targets_left=targets_left,
-        remaining_s=10.0,
+        fallback_version=fallback_version,
+        remaining_s=remaining_s,
         jitter=random.Random(7),
     )
 
@@ -43,6 +53,19 @@ def test_a_bad_key_is_not_tried_again_but_another_target_is() -> None:
     assert step(Reason.PROVIDER_KEY_REJECTED, targets_left=1) == NextTarget()
 
 
+def test_a_refused_key_is_replaced_by_the_version_that_overlaps_with_it_before_anything_else() -> None:
+    for targets_left in (0, 3):
+        assert step(Reason.PROVIDER_KEY_REJECTED, targets_left=targets_left, fallback_version=4) == KeyFallback(4)
+    assert step(Reason.PROVIDER_KEY_REJECTED, fallback_version=4, attempts=3) == GiveUp()
+    assert step(Reason.PROVIDER_KEY_REJECTED, fallback_version=4, remaining_s=0.0) == GiveUp()
+
+
+@pytest.mark.parametrize("reason", sorted(set(PROVIDER_REASONS) - {Reason.PROVIDER_KEY_REJECTED}))
+def test_no_other_failure_asks_for_another_version_of_the_key(reason: Reason) -> None:
+    assert step(reason, fallback_version=4, targets_left=1) == step(reason, targets_left=1)
+    assert step(reason, fallback_version=4, retry_after_s=1.0) == step(reason, retry_after_s=1.0)
+
+
 def test_a_rate_limit_is_waited_for_only_with_a_hint_that_fits_the_deadline() -> None:
     assert step(Reason.PROVIDER_RATE_LIMITED) == GiveUp()
     assert step(Reason.PROVIDER_RATE_LIMITED, retry_after_s=2.5) == RetryAfter(2.5)
@@ -56,14 +79,22 @@ def test_a_rate_limit_is_waited_for_only_with_a_hint_that_fits_the_deadline() ->
     hint=st.none() | st.floats(0, 100),
     max_attempts=st.integers(1, 6),
     max_retries=st.integers(0, 3),
+    overlapping=st.booleans(),
     seed=st.integers(0, 1000),
 )
 def test_attempts_and_time_are_always_bounded(
-    reason: Reason, targets: int, hint: float | None, max_attempts: int, max_retries: int, seed: int
+    reason: Reason,
+    targets: int,
+    hint: float | None,
+    max_attempts: int,
+    max_retries: int,
+    overlapping: bool,
+    seed: int,
 ) -> None:
     policy = FailoverPolicy(max_attempts=max_attempts, max_retries=max_retries)
     error = ProviderError(reason, retry_after_s=hint)
     jitter, remaining, left, retries, attempts = random.Random(seed), 30.0, targets - 1, 0, 0
+    fallback_version = int(overlapping)
     while True:
         attempts += 1
         decided = next_step(
@@ -72,16 +103,20 @@ def test_attempts_and_time_are_always_bounded(
             attempts=attempts,
             retries=retries,
             targets_left=left,
+            fallback_version=fallback_version,
             remaining_s=remaining,
             jitter=jitter,
         )
         if isinstance(decided, NextTarget):
-            left, retries = left - 1, 0
+            left, retries, fallback_version = left - 1, 0, int(overlapping)
             assert left >= 0
+        elif isinstance(decided, KeyFallback):
+            assert decided.version == 1
+            fallback_version = 0
         elif isinstance(decided, RetryAfter):
             retries += 1
             assert 0 <= decided.delay_s < remaining
             remaining -= decided.delay_s
         else:
             break
-    assert attempts <= min(max_attempts, targets + max_retries)
+    assert attempts <= min(max_attempts, targets * (1 + overlapping) + max_retries)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from contextlib import aclosing
 
 import pytest
@@ -26,6 +27,7 @@ from services.router.domain.generation import (
     ToolArgumentsDelta,
     ToolCallStarted,
 )
+from services.router.domain.ports import Dispatch
 from tests.unit.router.fakes import (
     PRICE,
     USAGE,
@@ -165,6 +167,81 @@ async def test_when_no_key_opens_every_target_is_named_with_its_reason() -> None
     assert [(each.type, each.description) for each in nothing.value.precondition_violations] == [
         ("KEY_UNUSABLE", "the key is gone")
     ]
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "KEY_DISABLED",
+        "KEY_UNREADABLE",
+        "ORIGIN_MISMATCH",
+        "VAULT_SECRET_MISSING",
+        "VAULT_SECRET_DENIED",
+        "VAULT_SECRET_NOT_ALLOWED",
+    ],
+)
+async def test_key_vault_s_reason_and_words_are_what_the_caller_reads(reason: str) -> None:
+    world = world_of(provider("one"))
+    world.keys.results["tenants/acme/keys/one"] = FailedPrecondition(reason, "what to do about it")
+    with pytest.raises(FailedPrecondition) as nothing:
+        await world.generator().generate(ask(), context())
+    assert nothing.value.reason == "NO_USABLE_TARGET"
+    assert nothing.value.message.endswith("tenants/acme/providers/one: what to do about it")
+    assert [(each.type, each.subject, each.description) for each in nothing.value.precondition_violations] == [
+        (reason, "tenants/acme/providers/one/models/small", "what to do about it")
+    ]
+
+
+async def test_a_price_the_ledger_does_not_know_is_the_cause_a_caller_reads() -> None:
+    world = world_of(provider("one"))
+    world.ledger.results = [FailedPrecondition("PRICE_UNKNOWN", "set a price")]
+    with pytest.raises(FailedPrecondition) as nothing:
+        await world.generator().generate(ask(), context())
+    assert [(each.type, each.description) for each in nothing.value.precondition_violations] == [
+        ("PRICE_UNKNOWN", "set a price")
+    ]
+
+
+async def test_what_a_failed_attempt_went_through_is_let_go_before_the_next_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Answer:
+        """Stands for what a provider's session holds while it waits: buffers, headers."""
+
+    held: list[weakref.ref[Answer]] = []
+
+    async def fail_once(_: Dispatch) -> object:
+        if held:
+            assert held[0]() is None
+            return answer()
+        broken = Answer()
+        held.append(weakref.ref(broken))
+        raise ProviderError(Reason.PROVIDER_OVERLOADED, status=503)
+
+    world = world_of(provider("one"), provider("two"))
+    monkeypatch.setattr(world.providers, "generate", fail_once)
+    _, outcome = await world.generator().generate(ask(), context())
+    assert len(outcome.attempts) == 2
+
+
+async def test_an_answer_says_which_targets_were_passed_over_and_why() -> None:
+    world = world_of(provider("one", priority=1), provider("off", active=False), provider("two", priority=2))
+    world.keys.results["tenants/acme/keys/one"] = FailedPrecondition("KEY_DISABLED", "the key is disabled; enable it")
+    _, outcome = await world.generator().generate(ask(), context())
+    assert outcome.warnings == ("tenants/acme/providers/one was passed over: the key is disabled; enable it",)
+
+
+async def test_a_key_that_does_not_open_does_not_hide_what_a_provider_said() -> None:
+    world = world_of(provider("one", priority=1), provider("two", priority=2), one=[OVERLOADED])
+    world.keys.results["tenants/acme/keys/two"] = FailedPrecondition("KEY_DISABLED", "the key is disabled; enable it")
+    with pytest.raises(Unavailable) as failure:
+        await world.generator().generate(ask(), context())
+    assert failure.value.reason == "PROVIDER_OVERLOADED"
+    assert failure.value.metadata["provider"] == "tenants/acme/providers/one"
+    assert [(each.type, each.description) for each in failure.value.precondition_violations] == [
+        ("KEY_DISABLED", "the key is disabled; enable it")
+    ]
+    assert world.ledger.open_attempts() == set()
 
 
 async def test_a_sealed_vault_fails_the_call_and_gives_the_reservation_back() -> None:

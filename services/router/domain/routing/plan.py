@@ -57,12 +57,31 @@ class Cause(enum.StrEnum):
     COOLING_DOWN = "COOLING_DOWN"
     NOT_CHOSEN = "NOT_CHOSEN"
     KEY_UNUSABLE = "KEY_UNUSABLE"
+    KEY_DISABLED = "KEY_DISABLED"
+    KEY_UNREADABLE = "KEY_UNREADABLE"
+    ORIGIN_MISMATCH = "ORIGIN_MISMATCH"
+    VAULT_SECRET_MISSING = "VAULT_SECRET_MISSING"  # noqa: S105 - a reason, no secret
+    VAULT_SECRET_DENIED = "VAULT_SECRET_DENIED"  # noqa: S105 - as above
+    VAULT_SECRET_NOT_ALLOWED = "VAULT_SECRET_NOT_ALLOWED"  # noqa: S105 - as above
     PRICE_UNKNOWN = "PRICE_UNKNOWN"
 
     @classmethod
     def of(cls, reason: str) -> Cause:
-        """The cause when a target could not be opened for `reason`."""
-        return cls.PRICE_UNKNOWN if reason == cls.PRICE_UNKNOWN else cls.KEY_UNUSABLE
+        """The cause when a target could not be opened: the reason of key_vault or the ledger where it is known here."""
+        return cls(reason) if reason in _REASONS_OF_OTHERS else cls.KEY_UNUSABLE
+
+
+_REASONS_OF_OTHERS = frozenset(
+    {
+        Cause.KEY_DISABLED,
+        Cause.KEY_UNREADABLE,
+        Cause.ORIGIN_MISMATCH,
+        Cause.VAULT_SECRET_MISSING,
+        Cause.VAULT_SECRET_DENIED,
+        Cause.VAULT_SECRET_NOT_ALLOWED,
+        Cause.PRICE_UNKNOWN,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +113,15 @@ class Rejected:
     cause: Cause
     description: str
 
+    @property
+    def violation(self) -> PreconditionViolation:
+        """The same in an error's details."""
+        return PreconditionViolation(
+            type=self.cause,
+            subject=f"{self.provider.name}/models/{self.model}" if self.model else self.provider.name,
+            description=self.description,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutePlan:
@@ -115,24 +143,20 @@ class RoutePlan:
         )
 
     def require_target(self) -> None:
-        """Raises FailedPrecondition `NO_USABLE_TARGET` naming every rejected target when there is none left."""
-        if self.targets:
-            return
+        """Raises FailedPrecondition `NO_USABLE_TARGET` when there is none."""
+        if not self.targets:
+            raise self.no_usable_target()
+
+    def no_usable_target(self) -> FailedPrecondition:
+        """The error that names every rejected target."""
         reasons = "; ".join(f"{each.provider.name}: {each.description}" for each in self.rejected)
-        raise FailedPrecondition(
+        return FailedPrecondition(
             Reason.NO_USABLE_TARGET,
             f"no provider can serve this call: {reasons}"
             if reasons
             else "no provider is configured for this tenant; create one with a key and a model",
             metadata={"rejected": str(len(self.rejected))},
-            precondition_violations=tuple(
-                PreconditionViolation(
-                    type=each.cause,
-                    subject=f"{each.provider.name}/models/{each.model}" if each.model else each.provider.name,
-                    description=each.description,
-                )
-                for each in self.rejected
-            ),
+            precondition_violations=tuple(each.violation for each in self.rejected),
         )
 
 
