@@ -10,12 +10,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Self
 
 from gatehouse import AlreadyExists, AsyncClient, NotFound
-from gatehouse.aio import AsyncSender
-from gatehouse.connection import DEFAULT_TIMEOUT_S, Connection
-from gatehouse.operations import keys
 from gatehouse.profile import Profile, load_profile
 from gatehouse.providerconfig.v1.model_pb2 import ModelPrice
 from gatehouse.tokens import DEFAULT_TENANT, DEFAULT_USER, DevelopmentTokens, issuer_of
@@ -27,7 +24,6 @@ from libs.core.validation import origin_of
 
 if TYPE_CHECKING:
     from gatehouse.keyvault.v1.key_pb2 import Key
-    from gatehouse.keyvault.v1.key_service_pb2 import CreateKeyRequest
     from gatehouse.operations.models import ModelFields
     from gatehouse.operations.providers import ProviderFields
 
@@ -116,13 +112,11 @@ class _Operator:
         issuer = issuer_of(profile, "no development token can be made")
         tokens = DevelopmentTokens(issuer, user="make-run", roles=("super_admin",))
         self.client = AsyncClient(endpoints=profile.endpoints, ca=profile.ca, token=tokens)
-        self._sender = AsyncSender(Connection.to(profile.endpoints, profile.ca, DEFAULT_TIMEOUT_S), tokens)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._sender.close()
         await self.client.close()
 
     async def ensure_sandbox_key(self, url: str) -> None:
@@ -137,9 +131,14 @@ class _Operator:
             await self._create_key(_OPENAI_KEY, "openai", url, material)
             return "imported"
         # A key that is only checked, never stored, shows the fingerprint this material would have.
-        checked = keys.create(f"{_OPENAI_KEY}.check", provider_type="openai", origin=present.origin, api_key=material)
-        cast("CreateKeyRequest", checked.request).validate_only = True
-        if (await self._sender.send(checked)).fingerprint == present.fingerprint:
+        checked = await self.client.keys.create(
+            f"{_OPENAI_KEY}.check",
+            provider_type="openai",
+            origin=present.origin,
+            api_key=material,
+            validate_only=True,
+        )
+        if checked.key.fingerprint == present.fingerprint:
             return "unchanged"
         await self.client.keys.rotate(_OPENAI_KEY, material)
         return "rotated"

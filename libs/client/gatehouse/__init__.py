@@ -5,9 +5,9 @@
     with Client.from_profile() as client:
         print(client.generate("Why is the sky blue?").text)
 
-`Client` and `AsyncClient` call models and manage keys, providers, models and quotas; every failed call raises a
-`GatehouseError`. The generated messages and stubs lie in `gatehouse.<area>.v1`. Names are loaded when first used, so
-that importing only the stubs stays cheap.
+`Client` and `AsyncClient` call models, manage keys, providers, models and quotas, and read usage and the audit log;
+every failed call raises a `GatehouseError`. The generated messages and stubs lie in `gatehouse.<area>.v1`. Names are
+loaded when first used, so that importing only the stubs stays cheap.
 """
 
 from __future__ import annotations

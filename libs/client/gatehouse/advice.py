@@ -41,6 +41,8 @@ _BY_REASON: Mapping[str, str] = MappingProxyType(
         CERTIFICATE_REJECTED: "Use the CA file of this Gatehouse (`ca` in client.json) and the host name of its "
         "certificate.",
         "REQUEST_ID_REUSED": "Use a new request id for a new request.",
+        "ETAG_MISMATCH": "Somebody else changed it in between, and nothing was done: look at it again and repeat the "
+        "change.",
         "TOKEN_MISSING": "Pass a token: `token=…` in Python, GATEHOUSE_TOKEN or --token on the command line.",
         "TOKEN_MALFORMED": _NEW_TOKEN,
         "TOKEN_EXPIRED": _NEW_TOKEN,
@@ -49,10 +51,24 @@ _BY_REASON: Mapping[str, str] = MappingProxyType(
         "TOKEN_ISSUER": _WRONG_ISSUER,
         "TOKEN_AUDIENCE": _WRONG_ISSUER,
         "TOKEN_SIGNATURE": _WRONG_ISSUER,
+        "FRESH_AUTHENTICATION_REQUIRED": "Sign in again at your issuer with a second factor and use the new token; on "
+        "a development machine `gatehouse token --mfa` makes one.",
         "NO_USABLE_TARGET": "`gatehouse explain` shows the plan; `gatehouse providers list` and `gatehouse keys list` "
         "what is configured.",
         "ORIGIN_MISMATCH": "Enter the key again for the new origin: `gatehouse keys create`.",
         "KEY_UNREADABLE": "Enter the key again: `gatehouse keys rotate`.",
+        "KEY_DISABLED": "Put it back in use (`gatehouse keys enable`), or use another key.",
+        "KEY_UNCHANGED": "Nothing is left to do; to replace the key, make a new one at the provider and enter that.",
+        "KEY_VERSION_NOT_FOUND": "`gatehouse keys get` lists the versions there are.",
+        "KEY_VERSION_IN_USE": "To destroy it, put another version in its place first (`gatehouse keys rotate`), or "
+        "delete the key.",
+        "KEY_VERSION_DESTROYED": "Nothing brings it back: enter the key again with `gatehouse keys rotate`.",
+        "KEY_VERSION_RETIRED": "Use the version in use, or put this one back: `gatehouse keys rollback`.",
+        "VAULT_SECRET_NOT_ALLOWED": "Check the id of the Vault secret; whoever runs Gatehouse must allow it for the "
+        "owner of the key.",
+        "VAULT_SECRET_MISSING": "Whoever runs Gatehouse must see to it that this secret, version and field exist in "
+        "Vault and hold a provider key.",
+        "VAULT_SECRET_DENIED": "Whoever runs Gatehouse must let key_vault read this secret in Vault's policy.",
         "VAULT_SEALED": "Whoever runs Gatehouse must unseal Vault.",
         "VAULT_UNREACHABLE": "Whoever runs Gatehouse must bring Vault back.",
         "VAULT_DENIED": "Whoever runs Gatehouse must mend the Vault login of key_vault.",

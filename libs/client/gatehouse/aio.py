@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
@@ -12,9 +13,9 @@ import grpc
 from gatehouse.answers import Answer, Event
 from gatehouse.binding import named_after
 from gatehouse.connection import DEFAULT_TIMEOUT_S, Connection, call_metadata, serialize
-from gatehouse.operations import generation, keys, models, providers, quotas, usage
+from gatehouse.operations import audit, generation, key_maintenance, keys, models, providers, quotas, usage
 from gatehouse.operations.generation import GenerationOptions
-from gatehouse.operations.operation import Listing, Operation, Page
+from gatehouse.operations.operation import Listing, Operation, Page, Stream
 from gatehouse.profile import load_profile
 from gatehouse.router.v1.generation_service_pb2 import ExplainRouteResponse
 from gatehouse.status import error_from
@@ -71,6 +72,13 @@ class AsyncSender:
                 yield item
             following = listing.after(page)
 
+    async def items(self, stream: Stream[T]) -> AsyncGenerator[T, None]:
+        """All items of a stream as they come; closing the generator cancels the call."""
+        async with aclosing(self.stream(stream.parts)) as parts:
+            async for part in parts:
+                for item in part:
+                    yield item
+
     async def close(self) -> None:
         """Close every channel; calls under way fail."""
         for channel in self._channels.values():
@@ -113,14 +121,38 @@ def _pages(build: Callable[P, Listing[T]]) -> Callable[Concatenate[_Resource, P]
     return named_after(build, method, returns="AsyncIterator[{}]")
 
 
+def _items(build: Callable[P, Stream[T]]) -> Callable[Concatenate[_Resource, P], AsyncGenerator[T, None]]:
+    def method(self: _Resource, /, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[T, None]:
+        return self._sender.items(build(*args, **kwargs))
+
+    return named_after(build, method, returns="AsyncGenerator[{}, None]")
+
+
 class AsyncKeys(_Resource):
     """Provider keys. Their material goes in and never comes out."""
 
     create = _call(keys.create)
     get = _call(keys.get)
     list = _pages(keys.list_)
+    update = _call(keys.update)
     rotate = _call(keys.rotate)
+    rollback = _call(keys.rollback)
+    disable = _call(keys.disable)
+    enable = _call(keys.enable)
+    destroy_version = _call(keys.destroy_version)
     delete = _call(keys.delete)
+    notifications = _pages(keys.notifications)
+    rewrap = _call(key_maintenance.rewrap)
+    rewrap_progress = _call(key_maintenance.rewrap_progress)
+
+
+class AsyncAudit(_Resource):
+    """Who did what to keys, and who used them."""
+
+    list = _pages(audit.list_)
+    export = _items(audit.export)
+    verify = _call(audit.verify)
+    key_use = _pages(audit.key_use)
 
 
 class AsyncProviders(_Resource):
@@ -175,6 +207,7 @@ class AsyncClient:
     ) -> None:
         self._sender = AsyncSender(Connection.to(endpoints, ca, timeout), token)
         self.keys = AsyncKeys(self._sender)
+        self.audit = AsyncAudit(self._sender)
         self.providers = AsyncProviders(self._sender)
         self.models = AsyncModels(self._sender)
         self.usage = AsyncUsage(self._sender)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
@@ -13,9 +14,9 @@ import grpc
 from gatehouse.answers import Answer, Event
 from gatehouse.binding import named_after
 from gatehouse.connection import DEFAULT_TIMEOUT_S, Connection, call_metadata, serialize
-from gatehouse.operations import generation, keys, models, providers, quotas, usage
+from gatehouse.operations import audit, generation, key_maintenance, keys, models, providers, quotas, usage
 from gatehouse.operations.generation import GenerationOptions
-from gatehouse.operations.operation import Listing, Operation, Page
+from gatehouse.operations.operation import Listing, Operation, Page, Stream
 from gatehouse.profile import load_profile
 from gatehouse.router.v1.generation_service_pb2 import ExplainRouteResponse
 from gatehouse.status import error_from
@@ -72,6 +73,12 @@ class Sender:
             yield from page.items
             following = listing.after(page)
 
+    def items(self, stream: Stream[T]) -> Generator[T, None, None]:
+        """All items of a stream as they come; closing the generator cancels the call."""
+        with closing(self.stream(stream.parts)) as parts:
+            for part in parts:
+                yield from part
+
     def close(self) -> None:
         """Close every channel; calls under way fail."""
         with self._lock:
@@ -114,14 +121,38 @@ def _pages(build: Callable[P, Listing[T]]) -> Callable[Concatenate[_Resource, P]
     return named_after(build, method, returns="Iterator[{}]")
 
 
+def _items(build: Callable[P, Stream[T]]) -> Callable[Concatenate[_Resource, P], Generator[T, None, None]]:
+    def method(self: _Resource, /, *args: P.args, **kwargs: P.kwargs) -> Generator[T, None, None]:
+        return self._sender.items(build(*args, **kwargs))
+
+    return named_after(build, method, returns="Generator[{}, None, None]")
+
+
 class Keys(_Resource):
     """Provider keys. Their material goes in and never comes out."""
 
     create = _call(keys.create)
     get = _call(keys.get)
     list = _pages(keys.list_)
+    update = _call(keys.update)
     rotate = _call(keys.rotate)
+    rollback = _call(keys.rollback)
+    disable = _call(keys.disable)
+    enable = _call(keys.enable)
+    destroy_version = _call(keys.destroy_version)
     delete = _call(keys.delete)
+    notifications = _pages(keys.notifications)
+    rewrap = _call(key_maintenance.rewrap)
+    rewrap_progress = _call(key_maintenance.rewrap_progress)
+
+
+class Audit(_Resource):
+    """Who did what to keys, and who used them."""
+
+    list = _pages(audit.list_)
+    export = _items(audit.export)
+    verify = _call(audit.verify)
+    key_use = _pages(audit.key_use)
 
 
 class Providers(_Resource):
@@ -183,6 +214,7 @@ class Client:
     ) -> None:
         self._sender = Sender(Connection.to(endpoints, ca, timeout), token)
         self.keys = Keys(self._sender)
+        self.audit = Audit(self._sender)
         self.providers = Providers(self._sender)
         self.models = Models(self._sender)
         self.usage = Usage(self._sender)

@@ -110,9 +110,10 @@ class GatehouseError(Exception):
     def untold(self) -> tuple[str, ...]:
         """The violations for people who have read `message`: none when the only one is all it says."""
         lines = self.violations
-        if len(lines) == 1 and self.message in (lines[0], lines[0].replace(": ", " ", 1)):
-            return ()
-        return lines
+        if len(lines) != 1:
+            return lines
+        told = {lines[0], lines[0].replace(": ", " ", 1), *(each.description for each in self.precondition_violations)}
+        return () if self.message in told else lines
 
     @property
     def advice(self) -> str:

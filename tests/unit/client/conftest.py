@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from gatehouse.cli import app
 from typer.testing import CliRunner
 
 from tests.unit.client.fake_gatehouse import FakeGatehouse, start
+from tests.unit.client.samples import NOW_S
 
 
 @pytest.fixture
@@ -38,3 +40,16 @@ def run(fake: FakeGatehouse) -> Callable[..., Any]:
         return CliRunner().invoke(app, ["--profile", str(fake.profile), *arguments], input=input)
 
     return invoke
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spans of time are counted from NOW_S."""
+    monkeypatch.setattr("gatehouse.cli.times.time", SimpleNamespace(time=lambda: NOW_S))
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard input counts as a terminal: `run(..., input="y\\n")` is a person who types."""
+    for module in ("terminal", "key_inputs"):
+        monkeypatch.setattr(f"gatehouse.cli.{module}.stdin_is_terminal", lambda: True)

@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import NameOID
-from gatehouse.keyvault.v1 import key_service_pb2
+from gatehouse.keyvault.v1 import audit_service_pb2, key_maintenance_service_pb2, key_service_pb2
 from gatehouse.providerconfig.v1 import model_service_pb2, provider_service_pb2
 from gatehouse.router.v1 import generation_service_pb2
 from gatehouse.usage.v1 import quota_service_pb2, usage_service_pb2
@@ -29,6 +29,8 @@ SERVICES = [
     service
     for file in (
         key_service_pb2,
+        key_maintenance_service_pb2,
+        audit_service_pb2,
         provider_service_pb2,
         model_service_pb2,
         generation_service_pb2,
@@ -37,7 +39,6 @@ SERVICES = [
     )
     for service in file.DESCRIPTOR.services_by_name.values()
 ]
-STREAMED = {"StreamGenerate"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ class FakeGatehouse:
             except Failure as error:
                 _abort(context, error)
 
-        if method.name in STREAMED:
+        if method.server_streaming:
             return grpc.unary_stream_rpc_method_handler(stream, request_class.FromString, _serialize)
         return grpc.unary_unary_rpc_method_handler(unary, request_class.FromString, _serialize)
 

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from gatehouse.keyvault.v1.key_pb2 import Key
+from gatehouse.keyvault.v1.audit_service_pb2 import AUDIT_OUTCOME_DENIED, AUDIT_OUTCOME_SUCCEEDED, AuditEvent, KeyUse
+from gatehouse.keyvault.v1.key_pb2 import (
+    KEY_CONDITION_REJECTED,
+    KEY_CONDITION_WORKING,
+    KEY_STATE_ACTIVE,
+    KEY_STATE_DISABLED,
+    KEY_VERSION_STATE_CURRENT,
+    KEY_VERSION_STATE_DESTROYED,
+    KEY_VERSION_STATE_OVERLAPPING,
+    KEY_VERSION_STATE_RETIRED,
+    Key,
+    KeyStatus,
+    KeyVersion,
+    VaultSecret,
+)
 from gatehouse.providerconfig.v1.model_pb2 import Model, ModelPrice
 from gatehouse.providerconfig.v1.provider_pb2 import Capabilities, Provider, ProviderType
 from gatehouse.router.v1.generation_pb2 import FINISH_REASON_STOP, Attempt, Latency, Outcome, Target, TokenUsage
@@ -38,6 +52,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.money_pb2 import Money
 
 NOON = Timestamp(seconds=1_790_000_000)
+NOW_S = NOON.seconds + 7_800
+
+
+def from_now(seconds: int) -> Timestamp:
+    """A time that is so far ahead of NOW_S, or ago."""
+    return Timestamp(seconds=NOW_S + seconds)
+
+
 KEY = Key(
     name="tenants/acme/keys/openai",
     uid="1",
@@ -46,10 +68,75 @@ KEY = Key(
     origin="https://api.openai.com",
     mask="…a1b2",
     fingerprint="0123456789abcdef",
+    state=KEY_STATE_ACTIVE,
     version=3,
     labels={"team": "ml"},
     create_time=NOON,
     update_time=NOON,
+    status=KeyStatus(condition=KEY_CONDITION_WORKING, condition_time=NOON, last_use_time=from_now(-180)),
+    versions=[
+        KeyVersion(version=3, state=KEY_VERSION_STATE_CURRENT, mask="…a1b2", create_time=NOON),
+        KeyVersion(version=2, state=KEY_VERSION_STATE_RETIRED, mask="…c3d4", create_time=NOON, retire_time=NOON),
+        KeyVersion(
+            version=1,
+            state=KEY_VERSION_STATE_DESTROYED,
+            mask="…e5f6",
+            create_time=NOON,
+            retire_time=NOON,
+            destroy_time=NOON,
+        ),
+    ],
+)
+LENT_KEY = Key(
+    name="tenants/acme/users/ann/keys/lent",
+    etag="e9",
+    provider_type="openai",
+    state=KEY_STATE_DISABLED,
+    version=1,
+    vault_secret=VaultSecret(id="acme-openai", version=4),
+    status=KeyStatus(condition=KEY_CONDITION_REJECTED),
+    create_time=NOON,
+)
+
+
+def rotated_key(*, overlap: int) -> Key:
+    """KEY after a rotation: version 4 in use, version 3 usable for `overlap` seconds."""
+    key = Key()
+    key.CopyFrom(KEY)
+    key.version, key.etag, key.mask = 4, "e2", "…9f8e"
+    key.rotate_time.CopyFrom(from_now(0))
+    key.versions[0].state = KEY_VERSION_STATE_OVERLAPPING if overlap else KEY_VERSION_STATE_RETIRED
+    key.versions[0].retire_time.CopyFrom(from_now(overlap))
+    key.versions.insert(0, KeyVersion(version=4, state=KEY_VERSION_STATE_CURRENT, mask="…9f8e", create_time=NOON))
+    return key
+
+
+ROTATION = AuditEvent(
+    sequence=1,
+    uid="u1",
+    time=NOON,
+    actor="tenants/acme/users/ann",
+    roles=["tenant_admin"],
+    address="192.0.2.7",
+    action="RotateKey",
+    target=KEY.name,
+    outcome=AUDIT_OUTCOME_SUCCEEDED,
+    request_id="req-1",
+    details={"version": "4", "overlap_s": "3600"},
+    previous_hash="0" * 64,
+    hash="1" * 64,
+)
+DENIED = AuditEvent(
+    sequence=2,
+    time=NOON,
+    actor="tenants/acme/users/bob",
+    action="DeleteKey",
+    target=KEY.name,
+    outcome=AUDIT_OUTCOME_DENIED,
+    reason="PERMISSION_DENIED",
+)
+KEY_USE = KeyUse(
+    hour=NOON, key=KEY.name, key_uid="1", version=3, service="router", count=12_345, last_vault_request_id="v-1"
 )
 PROVIDER = Provider(
     name="tenants/acme/providers/openai",

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import gatehouse
 import grpc
 import pytest
 from gatehouse import AsyncClient
+from gatehouse.keyvault.v1.audit_service_pb2 import AuditEvent, ExportAuditEventsResponse
 from gatehouse.keyvault.v1.key_pb2 import Key
 from gatehouse.keyvault.v1.key_service_pb2 import ListKeysResponse
 from gatehouse.router.v1.generation_service_pb2 import GenerateResponse, StreamGenerateResponse
@@ -79,6 +80,19 @@ async def test_lists_go_through_all_pages(fake: FakeGatehouse, client: AsyncClie
     }
     fake.answers["ListKeys"] = lambda request: pages[request.page_token]
     assert [key.name async for key in client.keys.list("tenants/acme")] == ["a", "b"]
+
+
+async def test_an_export_gives_event_after_event_and_is_cancelled_when_closed(
+    fake: FakeGatehouse, client: AsyncClient
+) -> None:
+    def answer(_: object) -> Iterator[ExportAuditEventsResponse]:
+        while True:
+            yield ExportAuditEventsResponse(events=[AuditEvent(sequence=1), AuditEvent(sequence=2)])
+
+    fake.answers["ExportAuditEvents"] = answer
+    async with contextlib.aclosing(client.audit.export("tenants/acme")) as events:
+        assert [(await anext(events)).sequence for _ in range(3)] == [1, 2, 1]
+    assert await asyncio.to_thread(fake.ended.wait, 10)
 
 
 async def test_a_failure_is_the_same_exception_as_in_the_sync_client(fake: FakeGatehouse, client: AsyncClient) -> None:

@@ -100,6 +100,17 @@ def test_a_violation_that_is_the_whole_message_is_told_once(fake: FakeGatehouse,
         assert raised_by(client).untold == told
 
 
+def test_a_precondition_that_is_the_whole_message_is_told_once(fake: FakeGatehouse, client: Client) -> None:
+    text = "version 1 of tenants/acme/keys/x is in use"
+    violation = error_details_pb2.PreconditionFailure.Violation(
+        type="KEY_VERSION_IN_USE", subject="tenants/acme/keys/x", description=text
+    )
+    wrong = error_details_pb2.PreconditionFailure(violations=[violation])
+    for message, told in ((text, ()), ("no key can be used", (f"tenants/acme/keys/x: {text} (KEY_VERSION_IN_USE)",))):
+        fake.fails("GetKey", failure(grpc.StatusCode.FAILED_PRECONDITION, message, "KEY_VERSION_IN_USE", wrong))
+        assert raised_by(client).untold == told
+
+
 def test_a_status_without_details_still_is_an_error(fake: FakeGatehouse, client: Client) -> None:
     fake.fails("GetKey", Failure(grpc.StatusCode.NOT_FOUND, "no such thing"))
     error = raised_by(client)
@@ -165,3 +176,12 @@ def test_advice_exists_only_for_reasons_of_the_protos() -> None:
     }
     own = {advice.CONNECTION_FAILED, advice.CERTIFICATE_REJECTED}
     assert set(advice._BY_REASON) - known - own == set()
+
+
+def test_every_reason_of_the_keys_own_has_advice() -> None:
+    from gatehouse import advice
+    from gatehouse.keyvault.v1.error_reason_pb2 import ErrorReason as KeyReason
+
+    own = {name.removeprefix("ERROR_REASON_") for name, number in KeyReason.items() if number >= 100}
+    # For these two the code says it all.
+    assert own - {"KEY_NOT_FOUND", "KEY_EXISTS"} <= set(advice._BY_REASON)

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import gatehouse
 import pytest
 from gatehouse import AsyncClient, Client
+from gatehouse.keyvault.v1.audit_service_pb2 import AuditEvent, ExportAuditEventsResponse
+from gatehouse.keyvault.v1.key_maintenance_service_pb2 import GetRewrapProgressResponse, RewrapProgress
 from gatehouse.keyvault.v1.key_pb2 import Key
-from gatehouse.keyvault.v1.key_service_pb2 import ListKeysResponse
-from gatehouse.operations import generation, keys, models, providers, quotas, usage
-from gatehouse.operations.operation import Listing, Operation
+from gatehouse.keyvault.v1.key_service_pb2 import CreateKeyResponse, ListKeysResponse, RotateKeyResponse
+from gatehouse.operations import audit, generation, key_maintenance, keys, models, providers, quotas, usage
+from gatehouse.operations.operation import Listing, Operation, Stream
 from gatehouse.providerconfig.v1.provider_service_pb2 import UpdateProviderResponse
 
 from tests.unit.client.fake_gatehouse import SERVICES, FakeGatehouse
@@ -20,15 +23,27 @@ KEY, PROVIDER, MODEL, QUOTA = (
     "tenants/acme/providers/p/models/m",
     "tenants/acme/quotas/q",
 )
-ALL: list[Operation[Any] | Listing[Any]] = [
+ALL: list[Operation[Any] | Listing[Any] | Stream[Any]] = [
     generation.generate("x"),
     generation.stream("x"),
     generation.explain("x"),
     keys.create(KEY, provider_type="openai", origin="https://x", api_key="k"),
     keys.get(KEY),
     keys.list_("tenants/acme"),
+    keys.update(KEY, display_name="d"),
     keys.rotate(KEY, "k"),
+    keys.rollback(KEY, 1),
+    keys.disable(KEY),
+    keys.enable(KEY),
+    keys.destroy_version(KEY, 1),
     keys.delete(KEY),
+    keys.notifications("tenants/acme"),
+    key_maintenance.rewrap(),
+    key_maintenance.rewrap_progress(),
+    audit.list_("tenants/acme"),
+    audit.export("tenants/acme"),
+    audit.verify("tenants/acme"),
+    audit.key_use("tenants/acme"),
     providers.create(PROVIDER, type="openai"),
     providers.get(PROVIDER),
     providers.list_("tenants/acme"),
@@ -49,7 +64,19 @@ ALL: list[Operation[Any] | Listing[Any]] = [
     quotas.delete(QUOTA),
     quotas.state(QUOTA),
 ]
-FIRST = [each.first if isinstance(each, Listing) else each for each in ALL]
+
+
+def first_call(of: Operation[Any] | Listing[Any] | Stream[Any]) -> Operation[Any]:
+    match of:
+        case Listing():
+            return of.first
+        case Stream():
+            return of.parts
+        case Operation():
+            return of
+
+
+FIRST = [first_call(each) for each in ALL]
 HOMES = {
     "router": "router",
     "keyvault": "key_vault",
@@ -90,8 +117,11 @@ def test_methods_show_their_arguments_and_description() -> None:
 
     method = Client(endpoints="x:1").keys.create
     assert list(inspect.signature(method).parameters)[:2] == ["name", "provider_type"]
-    assert inspect.signature(method).return_annotation == "Key"
+    assert inspect.signature(method).return_annotation == "CreateKeyResponse"
     assert inspect.getdoc(method) == inspect.getdoc(keys.create)
+    export = Client(endpoints="x:1").audit.export
+    assert list(inspect.signature(export).parameters) == ["parent", "after_sequence", "timeout"]
+    assert inspect.signature(export).return_annotation == "Generator[AuditEvent, None, None]"
 
 
 def test_create_splits_the_name(fake: FakeGatehouse, client: Client) -> None:
@@ -105,6 +135,96 @@ def test_create_splits_the_name(fake: FakeGatehouse, client: Client) -> None:
     )
     client.models.create(MODEL)
     assert (fake.last("CreateModel").request.parent, fake.last("CreateModel").request.model_id) == (PROVIDER, "m")
+
+
+def test_create_and_rotate_answer_with_duplicates_as_well(fake: FakeGatehouse, client: Client) -> None:
+    fake.answers["CreateKey"] = lambda _: CreateKeyResponse(key=Key(name=KEY), duplicate_keys=["other"])
+    fake.answers["RotateKey"] = lambda _: RotateKeyResponse(key=Key(version=2), hidden_duplicate_count=1)
+    created = client.keys.create(KEY, provider_type="openai", origin="https://x", api_key="k", validate_only=True)
+    assert (created.key.name, list(created.duplicate_keys)) == (KEY, ["other"])
+    assert fake.last("CreateKey").request.validate_only
+    rotated = client.keys.rotate(KEY, "k", validate_only=True)
+    assert (rotated.key.version, rotated.hidden_duplicate_count) == (2, 1)
+    assert fake.last("RotateKey").request.validate_only
+
+
+@pytest.mark.parametrize(
+    ("overlap", "seconds"), [(90, 90.0), (0.5, 0.5), (timedelta(hours=1), 3_600.0), (0, 0.0), (None, None)]
+)
+def test_an_overlap_is_seconds_or_a_timedelta(
+    fake: FakeGatehouse, client: Client, overlap: float | timedelta | None, seconds: float | None
+) -> None:
+    client.keys.rotate(KEY, "k", overlap=overlap, etag="e", request_id="r")
+    request = fake.last("RotateKey").request
+    assert (request.etag, request.request_id) == ("e", "r")
+    sent = request.overlap.ToTimedelta().total_seconds() if request.HasField("overlap") else None
+    assert sent == seconds
+
+
+@pytest.mark.parametrize(("reference", "sent"), [("acme", ("acme", 0)), (("acme", 3), ("acme", 3)), (None, None)])
+def test_a_vault_secret_is_an_id_or_an_id_and_a_version(
+    fake: FakeGatehouse, client: Client, reference: str | tuple[str, int] | None, sent: tuple[str, int] | None
+) -> None:
+    client.keys.rotate(KEY, vault_secret=reference)
+    client.keys.create(KEY, provider_type="openai", origin="https://x", vault_secret=reference)
+    for request in (fake.last("RotateKey").request, fake.last("CreateKey").request):
+        secret = request.vault_secret
+        assert ((secret.id, secret.version) if request.HasField("vault_secret") else None) == sent
+        assert request.api_key == b""
+
+
+def test_changes_of_a_key_carry_the_etag_and_the_request_id(fake: FakeGatehouse, client: Client) -> None:
+    client.keys.update(KEY, etag="e", request_id="r", labels={"a": "b"})
+    update = fake.last("UpdateKey").request
+    assert (update.key.etag, update.request_id, list(update.update_mask.paths)) == ("e", "r", ["labels"])
+    client.keys.rollback(KEY, 2, etag="e", request_id="r")
+    client.keys.destroy_version(KEY, 2, etag="e", request_id="r")
+    for method in ("RollbackKey", "DestroyKeyVersion"):
+        request = fake.last(method).request
+        assert (request.name, request.version, request.etag, request.request_id) == (KEY, 2, "e", "r")
+    client.keys.disable(KEY, etag="e", request_id="r")
+    client.keys.enable(KEY, etag="e", request_id="r")
+    client.keys.delete(KEY, etag="e", request_id="r")
+    for method in ("DisableKey", "EnableKey", "DeleteKey"):
+        request = fake.last(method).request
+        assert (request.name, request.etag, request.request_id) == (KEY, "e", "r")
+
+
+def test_keys_and_events_are_narrowed(fake: FakeGatehouse, client: Client) -> None:
+    list(client.keys.list("tenants/acme", state="disabled", condition="exhausted", include_users=True))
+    request = fake.last("ListKeys").request
+    assert (request.state, request.condition, request.include_users) == (2, 3, True)
+    list(client.audit.list("tenants/acme", outcome="denied", since=datetime(2026, 1, 1, tzinfo=UTC)))
+    asked = fake.last("ListAuditEvents").request.filter
+    assert (asked.outcome, asked.since.seconds, asked.HasField("until")) == (2, 1_767_225_600, False)
+    list(client.audit.key_use("tenants/acme"))
+    assert not fake.last("ListKeyUse").request.HasField("since")
+
+
+def test_an_export_gives_event_after_event_as_they_come(fake: FakeGatehouse, client: Client) -> None:
+    def answer(_: object) -> Iterator[ExportAuditEventsResponse]:
+        number = 0
+        while True:
+            yield ExportAuditEventsResponse(events=[AuditEvent(sequence=number + 1), AuditEvent(sequence=number + 2)])
+            number += 2
+
+    fake.answers["ExportAuditEvents"] = answer
+    events = client.audit.export("tenants/acme", after_sequence=7, timeout=90)
+    assert [next(events).sequence for _ in range(3)] == [1, 2, 3]
+    assert fake.last("ExportAuditEvents").request.after_sequence == 7
+    assert fake.last("ExportAuditEvents").seconds_left == pytest.approx(90, abs=10)
+    events.close()
+    assert fake.ended.wait(10)
+
+
+def test_progress_of_a_run_that_never_was_is_none(fake: FakeGatehouse, client: Client) -> None:
+    assert client.keys.rewrap_progress() is None
+    fake.answers["GetRewrapProgress"] = lambda _: GetRewrapProgressResponse(progress=RewrapProgress(total_count=3))
+    progress = client.keys.rewrap_progress()
+    assert progress is not None
+    assert progress.total_count == 3
+    client.keys.rewrap(rotate_sealing_key=True)
+    assert fake.last("RewrapKeys").request.rotate_sealing_key
 
 
 @pytest.mark.parametrize("name", ["k", "tenants/acme/providers/k", "/keys/k", "tenants/acme/keys/", "a/keys/k/x"])
@@ -141,6 +261,8 @@ def test_times_need_a_zone(fake: FakeGatehouse, client: Client) -> None:
     assert (request.start_time.seconds, request.HasField("end_time")) == (1_767_225_600, False)
     with pytest.raises(ValueError, match="time zone"):
         client.usage.stats("tenants/acme", end=datetime(2026, 1, 1))  # noqa: DTZ001 - the point
+    with pytest.raises(ValueError, match="time zone"):
+        client.audit.list("tenants/acme", until=datetime(2026, 1, 1))  # noqa: DTZ001 - the point
 
 
 def test_a_service_without_an_endpoint_is_named(fake: FakeGatehouse) -> None:

@@ -2,43 +2,57 @@
 
 from __future__ import annotations
 
-import os
-import re
-import sys
+import enum
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import typer
 
+from gatehouse.cli import key_maintenance, key_versions
+from gatehouse.cli.changes import change
 from gatehouse.cli.command import command, group
 from gatehouse.cli.inputs import LabelOption, OwnerOption, YesOption, labels_of
-from gatehouse.cli.output import Column, local_time, show_message, show_messages, words
+from gatehouse.cli.key_inputs import (
+    FromEnvOption,
+    KeyArgument,
+    VaultSecretOption,
+    read_material,
+    refuse_key_as_argument,
+)
+from gatehouse.cli.key_view import condition, in_use_for, material, note_duplicates, show_key, state
+from gatehouse.cli.output import Column, as_document, enum_word, local_time, print_json, show_messages
 from gatehouse.cli.session import Owner, Session
-from gatehouse.cli.terminal import confirm, note, stdin_is_terminal
+from gatehouse.cli.terminal import confirm, note, require_consent
+from gatehouse.cli.times import ago
 
 if TYPE_CHECKING:
-    from gatehouse.keyvault.v1.key_pb2 import Key
+    from gatehouse.keyvault.v1.key_pb2 import Key, KeyNotification
+    from gatehouse.operations.keys import KeyFields
 
 app = group(
     "keys",
     "Provider API keys: sealed by Vault, opened only for the router, never shown again.",
     "gatehouse keys create openai --type openai",
-    "gatehouse keys create openai --type openai --from-env OPENAI_API_KEY",
-    "gatehouse keys list",
+    "gatehouse keys list --condition rejected",
+    "gatehouse keys rotate openai",
+    "gatehouse keys disable openai",
 )
 
-# Real keys do not fit: they are longer or have capitals.
-_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
-KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="The key's id, or its full resource name.")]
-FromEnvOption = Annotated[
-    str | None,
-    typer.Option(
-        "--from-env",
-        metavar="VARIABLE",
-        help="Read the key from this environment variable. Otherwise it is read from standard input, or asked for.",
-    ),
-]
+class State(enum.StrEnum):
+    """Whether a key can be used, as its owner decided."""
+
+    ACTIVE = "active"
+    DISABLED = "disabled"
+
+
+class Condition(enum.StrEnum):
+    """How its provider takes a key."""
+
+    WORKING = "working"
+    REJECTED = "rejected"
+    EXHAUSTED = "exhausted"
 
 
 @command(
@@ -48,6 +62,7 @@ FromEnvOption = Annotated[
     "gatehouse keys create openai --type openai < key.txt",
     "gatehouse keys create mine --type openai --from-env OPENAI_API_KEY --owner user",
     "gatehouse keys create local --type openai_compatible --origin http://localhost:8000",
+    "gatehouse keys create openai --type openai --vault-secret acme-openai",
     extra_arguments=True,
 )
 def create(
@@ -66,107 +81,202 @@ def create(
         ),
     ] = None,
     from_env: FromEnvOption = None,
+    vault_secret: VaultSecretOption = None,
     display_name: Annotated[str, typer.Option("--display-name", help="For people.")] = "",
     label: LabelOption = None,
     owner: OwnerOption = Owner.TENANT,
 ) -> None:
     """Store a key. It is typed at a hidden prompt, piped in or read from a variable; it is never an argument."""
-    _refuse_key_as_argument(ctx, key)
+    refuse_key_as_argument(ctx, key)
     labels = labels_of(label)
-    material = _read_material(from_env)
-    created = session.client.keys.create(
-        session.name(owner, "keys", key),
-        provider_type=provider_type,
-        origin=origin or _default_origin(session, provider_type),
-        api_key=material,
-        display_name=display_name,
-        labels=labels,
+    api_key, secret = read_material(from_env, vault_secret)
+    bound_to = origin or _default_origin(session, provider_type)
+    created = change(
+        lambda request_id: session.client.keys.create(
+            session.name(owner, "keys", key),
+            provider_type=provider_type,
+            origin=bound_to,
+            api_key=api_key,
+            vault_secret=secret,
+            display_name=display_name,
+            labels=labels,
+            request_id=request_id,
+        )
     )
-    _show(created, session)
+    if session.as_json:
+        print_json(as_document(created))
+    else:
+        show_key(created.key, session)
+    note_duplicates(created)
     note(f"stored; a provider uses it with: gatehouse providers create ID --type {provider_type} --key {key}")
 
 
-@command(app, "list", "gatehouse keys list", "gatehouse keys list --owner user --json")
-def list_keys(session: Session, *, owner: OwnerOption = Owner.TENANT) -> None:
-    """List keys: what they are for, never what they are."""
+@command(
+    app,
+    "list",
+    "gatehouse keys list",
+    "gatehouse keys list --users --condition rejected",
+    "gatehouse keys list --type openai --state disabled",
+    "gatehouse keys list --owner user --json",
+)
+def list_keys(
+    session: Session,
+    *,
+    provider_type: Annotated[str, typer.Option("--type", help="Only those for this provider type.")] = "",
+    key_state: Annotated[State | None, typer.Option("--state", help="Only those in this state.")] = None,
+    key_condition: Annotated[
+        Condition | None,
+        typer.Option(
+            "--condition",
+            help="Only those that their provider accepts, refuses, or accepts without serving: credit or quota is used "
+            "up.",
+        ),
+    ] = None,
+    users: Annotated[bool, typer.Option("--users", help="The keys of your tenant's users as well.")] = False,
+    owner: OwnerOption = Owner.TENANT,
+) -> None:
+    """List keys: what they are for and how they are doing, never what they are."""
+    if users and owner is not Owner.TENANT:
+        raise typer.BadParameter("only a tenant has users: leave out --owner", param_hint="--users")
     columns: list[Column[Key]] = [
         Column("NAME", lambda key: key.name),
         Column("TYPE", lambda key: key.provider_type),
-        Column("ORIGIN", lambda key: key.origin),
-        Column("KEY", lambda key: key.mask),
+        Column("KEY", material),
         Column("VERSION", lambda key: str(key.version), right=True),
-        Column("CHANGED", lambda key: local_time(key.update_time)),
+        Column("STATE", state),
+        Column("CONDITION", condition),
+        Column("LAST USED", lambda key: ago(key.status.last_use_time) or "never"),
+        Column("IN USE FOR", in_use_for),
     ]
     parent = session.parent(owner)
+    narrowed = provider_type or key_state or key_condition
     show_messages(
-        session.client.keys.list(parent),
+        session.client.keys.list(
+            parent,
+            provider_type=provider_type,
+            state=None if key_state is None else key_state.value,
+            condition=None if key_condition is None else key_condition.value,
+            include_users=users,
+        ),
         columns,
-        empty=f"{parent} has no keys. Store one: gatehouse keys create openai --type openai",
+        empty=f"{parent} has no such keys"
+        if narrowed
+        else f"{parent} has no keys. Store one: gatehouse keys create openai --type openai",
         as_json=session.as_json,
     )
 
 
 @command(app, "get", "gatehouse keys get openai", "gatehouse keys get platform/keys/openai --json")
 def get(session: Session, *, key: KeyArgument, owner: OwnerOption = Owner.TENANT) -> None:
-    """Show one key's metadata. Nobody can read the key itself back."""
-    _show(session.client.keys.get(session.name(owner, "keys", key)), session)
+    """Show one key: its state, how its provider takes it, and its versions. Nobody can read the key itself back."""
+    found = session.client.keys.get(session.name(owner, "keys", key))
+    show_key(found, session)
+    if condition(found) == Condition.REJECTED:
+        note(f"its provider refuses it; replace it with: gatehouse keys rotate {key}", "yellow")
 
 
 @command(
     app,
-    "rotate",
-    "gatehouse keys rotate openai",
-    "gatehouse keys rotate openai --yes < new-key.txt",
-    extra_arguments=True,
+    "update",
+    "gatehouse keys update openai --display-name 'OpenAI, production'",
+    "gatehouse keys update openai --label team=ml --label stage=prod",
 )
-def rotate(
+def update(
     session: Session,
     *,
-    ctx: typer.Context,
     key: KeyArgument,
-    from_env: FromEnvOption = None,
-    yes: YesOption = False,
+    display_name: Annotated[str | None, typer.Option("--display-name", help="For people.")] = None,
+    label: LabelOption = None,
     owner: OwnerOption = Owner.TENANT,
 ) -> None:
-    """Replace a key: every call that starts afterwards uses the new one; the old one is destroyed."""
-    _refuse_key_as_argument(ctx, key)
+    """Change a key's display name or its labels, these as a whole. The key itself stays: `keys rotate` replaces it."""
+    fields: KeyFields = {}
+    if display_name is not None:
+        fields["display_name"] = display_name
+    if label:
+        fields["labels"] = labels_of(label)
+    if not fields:
+        raise typer.BadParameter("say what to change: --display-name …, --label team=ml")
     name = session.name(owner, "keys", key)
-    confirm(f"Replace {name}? The old key is destroyed.", yes=yes)
-    _show(session.client.keys.rotate(name, _read_material(from_env)), session)
+    show_key(change(lambda request_id: session.client.keys.update(name, request_id=request_id, **fields)), session)
+
+
+@command(app, "disable", "gatehouse keys disable openai", "gatehouse keys disable mine --owner user")
+def disable(session: Session, *, key: KeyArgument, owner: OwnerOption = Owner.TENANT) -> None:
+    """Take a key out of use at once: no call that starts afterwards can use it. Nothing is lost, nobody is asked."""
+    name = session.name(owner, "keys", key)
+    show_key(change(lambda request_id: session.client.keys.disable(name, request_id=request_id)), session)
+    note(f"calls that need it fail from now on; put it back in use with: gatehouse keys enable {key}")
+
+
+@command(app, "enable", "gatehouse keys enable openai")
+def enable(session: Session, *, key: KeyArgument, owner: OwnerOption = Owner.TENANT) -> None:
+    """Put a disabled key back in use."""
+    name = session.name(owner, "keys", key)
+    show_key(change(lambda request_id: session.client.keys.enable(name, request_id=request_id)), session)
+    note("calls can use it again")
+
+
+key_versions.register(app)
 
 
 @command(app, "delete", "gatehouse keys delete openai", "gatehouse keys delete openai --yes")
 def delete(session: Session, *, key: KeyArgument, yes: YesOption = False, owner: OwnerOption = Owner.TENANT) -> None:
-    """Delete a key at once and for ever: no call that starts afterwards can use it."""
+    """Delete a key with all its versions, at once and for ever: no call that starts afterwards can use it."""
+    require_consent(yes=yes)
     name = session.name(owner, "keys", key)
-    confirm(f"Delete {name} for ever?", yes=yes)
-    session.client.keys.delete(name)
+    etag = ""
+    if not yes:
+        seen = session.client.keys.get(name)
+        etag = seen.etag
+        used = ago(seen.status.last_use_time)
+        about = f"{seen.provider_type}, {material(seen)}, {f'last used {used}' if used else 'not used yet'}"
+        confirm(f"Delete {name} ({about}) with all its versions for ever?", yes=yes)
+    change(lambda request_id: session.client.keys.delete(name, etag=etag, request_id=request_id))
     note(f"deleted {name}")
 
 
-def _refuse_key_as_argument(ctx: typer.Context, key_id: str) -> None:
-    if ctx.args or not _ID.fullmatch(key_id.rpartition("/")[2]):
-        # What was given may be the key: it is not repeated.
-        raise typer.BadParameter(
-            "KEY is an id: 1 to 63 characters of a-z, 0-9, '.', '_', '-', starting with a letter or digit. The key "
-            "itself is never an argument, where the shell's history and other users see it: pipe it in, use --from-env "
-            "or type it at the prompt. If this was a real key, replace it at the provider."
-        )
+@command(
+    app,
+    "notifications",
+    "gatehouse keys notifications",
+    "gatehouse keys notifications --owner user --limit 5",
+)
+def notifications(
+    session: Session,
+    *,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="How many at most, newest first.")] = 50,
+    owner: OwnerOption = Owner.TENANT,
+) -> None:
+    """List what happened to your keys at their providers in the last 90 days: refusals, used-up credit, recoveries."""
+    parent = session.parent(owner)
+    columns: list[Column[KeyNotification]] = [
+        Column("TIME", lambda each: local_time(each.create_time)),
+        Column("KEY", lambda each: each.key),
+        Column("VERSION", lambda each: str(each.version), right=True),
+        Column("WHAT HAPPENED", _what_happened),
+    ]
+    found = session.client.keys.notifications(parent, page_size=min(limit, 1000))
+    show_messages(
+        islice(found, limit), columns, empty=f"nothing happened to the keys of {parent}", as_json=session.as_json
+    )
 
 
-def _read_material(from_env: str | None) -> str:
-    if from_env is not None:
-        # The value could be the key itself, given by mistake: it is not repeated.
-        material = os.environ.get(from_env, "")
-        missing = "the variable it names is not set or empty; give the variable's name, not the key"
-    elif stdin_is_terminal():
-        material, missing = typer.prompt("API key (not shown)", hide_input=True, err=True), "nothing was typed"
-    else:
-        material, missing = sys.stdin.read(), "standard input is empty: pipe the key in, or use --from-env VARIABLE"
-    material = material.strip()
-    if not material:
-        raise typer.BadParameter(missing, param_hint="--from-env" if from_env is not None else "the key")
-    return material
+key_maintenance.register(app)
+
+
+def _what_happened(notification: KeyNotification) -> str:
+    from gatehouse.keyvault.v1.key_pb2 import KeyNotificationType
+
+    match enum_word(KeyNotificationType, notification.type):
+        case "rejected":
+            return "its provider began to refuse it: rotate it"
+        case "exhausted":
+            return "its provider says that credit or quota is used up"
+        case "recovered":
+            return "its provider accepts it again"
+        case unknown:
+            return unknown
 
 
 def _default_origin(session: Session, provider_type: str) -> str:
@@ -184,19 +294,3 @@ def _default_origin(session: Session, provider_type: str) -> str:
             param_hint="--origin",
         )
     return f"{parts.scheme}://{parts.netloc}"
-
-
-def _show(key: Key, session: Session) -> None:
-    lines = [
-        ("name", key.name),
-        ("type", key.provider_type),
-        ("origin", key.origin),
-        ("key", key.mask),
-        ("fingerprint", key.fingerprint),
-        ("version", str(key.version)),
-        ("display name", key.display_name),
-        ("labels", words(key.labels.items())),
-        ("created", local_time(key.create_time)),
-        ("rotated", local_time(key.rotate_time)),
-    ]
-    show_message(key, lines, as_json=session.as_json)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gatehouse.cli import chat, explain, keys, models, providers, quotas, token, usage
+from gatehouse.cli import audit, chat, explain, keys, models, providers, quotas, token, usage
 from gatehouse.cli.command import (
     JsonOption,
     ProfileOption,
@@ -69,6 +69,6 @@ def gatehouse(
 
 chat.register(app)
 explain.register(app)
-for _group in (keys, providers, models, usage, quotas):
+for _group in (keys, audit, providers, models, usage, quotas):
     app.add_typer(_group.app)
 token.register(app)

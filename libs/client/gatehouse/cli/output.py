@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import typer
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 M = TypeVar("M")
+V_contra = TypeVar("V_contra", contravariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,26 @@ def milliseconds(nanoseconds: int) -> str:
     if ms >= 1000:  # noqa: PLR2004 - a second
         return f"{ms / 1000:.2f} s"
     return f"{ms:.1f} ms" if ms < 10 else f"{ms:.0f} ms"  # noqa: PLR2004 - three digits are enough
+
+
+class ProtoEnum(Protocol[V_contra]):
+    """What is used of a generated enum."""
+
+    def Name(self, number: V_contra) -> str:  # noqa: N802 - protobuf's name
+        """The name of a value. Raises ValueError for an unknown one."""
+        ...
+
+    def keys(self) -> list[str]:
+        """The names; the first is `…_UNSPECIFIED`."""
+        ...
+
+
+def enum_word(enum: ProtoEnum[V_contra], value: V_contra) -> str:
+    """`KEY_STATE_ACTIVE` -> `active`; the number for a value that this version does not know."""
+    try:
+        return enum.Name(value).removeprefix(enum.keys()[0].removesuffix("UNSPECIFIED")).lower()
+    except ValueError:
+        return str(value)
 
 
 def words(labels: Iterable[tuple[str, str]]) -> str:

@@ -42,10 +42,14 @@ def stdin_is_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
+def require_consent(*, yes: bool) -> None:
+    """Refuse what `confirm` could not ask: for commands that do something before they ask. Raises BadParameter."""
+    if not yes and not stdin_is_terminal():
+        raise typer.BadParameter("nobody is there to confirm: add --yes", param_hint="--yes")
+
+
 def confirm(question: str, *, yes: bool) -> None:
     """Go on only if the person agrees, or said so with --yes. Ends the command otherwise."""
-    if yes:
-        return
-    if not stdin_is_terminal():
-        raise typer.BadParameter("nobody is there to confirm: add --yes", param_hint="--yes")
-    typer.confirm(printable(question), abort=True, err=True)
+    require_consent(yes=yes)
+    if not yes:
+        typer.confirm(printable(question), abort=True, err=True)

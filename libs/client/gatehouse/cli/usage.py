@@ -15,6 +15,7 @@ from gatehouse.cli.output import (
     Column,
     as_document,
     cost,
+    enum_word,
     local_time,
     milliseconds,
     print_json,
@@ -140,18 +141,10 @@ def _share(row: UsageStats) -> str:
 def _outcome(record: UsageRecord) -> str:
     from gatehouse.usage.v1.usage_record_pb2 import AttemptOutcome, UsageEventKind
 
-    outcome = _short(AttemptOutcome.Name, record.outcome, "ATTEMPT_OUTCOME_")
-    kind = _short(UsageEventKind.Name, record.kind, "USAGE_EVENT_KIND_")
+    outcome = enum_word(AttemptOutcome, record.outcome)
+    kind = enum_word(UsageEventKind, record.kind)
     extra = [part for part in (record.error_reason, kind if kind != "settled" else "") if part]
     return f"{outcome} ({', '.join(extra)})" if extra else outcome
-
-
-def _short(name_of: object, value: int, prefix: str) -> str:
-    try:
-        name: str = name_of(value)  # type: ignore[operator]
-    except ValueError:
-        return str(value)  # a value that this version does not know
-    return name.removeprefix(prefix).lower()
 
 
 def _in(tokens: TokenCounts) -> int:

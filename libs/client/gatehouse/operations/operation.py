@@ -1,4 +1,4 @@
-"""The three shapes of a call."""
+"""The shapes of a call: answered at once, read page by page, streamed."""
 
 from __future__ import annotations
 
@@ -51,6 +51,13 @@ class Listing(Generic[T]):
             response=self.first.response,
             pick=self.first.pick,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Stream(Generic[T]):
+    """A streamed call whose responses hold several items each."""
+
+    parts: Operation[Sequence[T]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from gatehouse.operations.operation import Listing, Operation, Page, operation, whole
+from gatehouse.operations.timestamps import timestamp_of
 from gatehouse.usage.v1.usage_record_pb2 import UsageRecord
 from gatehouse.usage.v1.usage_service_pb2 import (
     GetUsageStatsRequest,
@@ -39,8 +38,8 @@ def records(
         parent=parent,
         page_size=page_size,
         operation_id=operation_id,
-        start_time=_timestamp(start),
-        end_time=_timestamp(end),
+        start_time=timestamp_of(start),
+        end_time=timestamp_of(end),
     )
     return Listing(
         operation(
@@ -63,18 +62,8 @@ def stats(
     """Sums of a tenant or a user from the hour of `start` (30 days before `end`) to the hour of `end` (now)."""
     request = GetUsageStatsRequest(
         parent=parent,
-        start_time=_timestamp(start),
-        end_time=_timestamp(end),
+        start_time=timestamp_of(start),
+        end_time=timestamp_of(end),
         group_by=[UsageGrouping.Value(f"USAGE_GROUPING_{group.upper()}") for group in group_by],
     )
     return operation("usage_accounting", f"{_SERVICE}/GetUsageStats", request, GetUsageStatsResponse, whole)
-
-
-def _timestamp(time: datetime | None) -> Timestamp | None:
-    if time is None:
-        return None
-    if time.tzinfo is None:
-        raise ValueError("a time needs its time zone: datetime(..., tzinfo=UTC)")
-    timestamp = Timestamp()
-    timestamp.FromDatetime(time)
-    return timestamp
