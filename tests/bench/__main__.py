@@ -25,10 +25,12 @@ import psutil
 from rich.console import Console
 
 from tests.bench import bare_relay, load
-from tests.bench.measure import IN_FLIGHT, Bench, measure_idle, measure_stream, measure_unary
+from tests.bench.measure import IN_FLIGHT, Bench, measure_idle, measure_keys, measure_stream, measure_unary
 from tests.bench.processes import BenchError, free_ports, memory_mb, read_line, running
 from tests.bench.report import promises, show
 from tests.bench.stack import API_KEY, GATEWAY, MODEL, Management, Stack, serving
+
+MANY_KEYS = 100_000
 
 
 def main() -> int:
@@ -70,11 +72,16 @@ def _run(scratch: Path, options: argparse.Namespace, console: Console) -> dict[s
         management = Management(stack)
         resources.callback(management.close)
         management.set_up()
-        bench = _bench(stack, scratch, resources, say)
+        bench = _bench(stack, management.create_keys(), scratch, resources, say)
         say(f"measuring {options.rounds} rounds with {', '.join(map(str, IN_FLIGHT))} calls in flight …")
         unary = measure_unary(bench, rounds=options.rounds, seconds=options.seconds)
         say("measuring streams …")
         stream = measure_stream(bench)
+        say("measuring keys alone …")
+        keys = measure_keys(bench, rounds=options.rounds, seconds=options.seconds / 2)
+        say(f"… and among {MANY_KEYS} others …")
+        management.fill_keys(MANY_KEYS)
+        among_many = measure_keys(bench, rounds=options.rounds, seconds=options.seconds / 2)
         say("measuring an idle stack …")
         idle = measure_idle(bench)
         memory = {name: memory_mb(stack.pids[name]) for name in GATEWAY}
@@ -91,6 +98,8 @@ def _run(scratch: Path, options: argparse.Namespace, console: Console) -> dict[s
         "cpu_ratio_by_in_flight": unary.cpu_ratio,
         "added_latency_p50_ms": _p50(by_target["stack"]) - _p50(by_target["direct"]),
         "stream": stream,
+        "keys": keys,
+        "keys_among_many": {"others": MANY_KEYS, **among_many},
         "start": {"first_s": first_s, "again_s": stack.start_s},
         "memory_mb": memory,
         "idle_cpu_ms_per_s": idle,
@@ -107,7 +116,7 @@ def _p50(by_level: Mapping[str, Mapping[str, object]]) -> float:
     return float(str(by_level["1"]["p50_ms"]))
 
 
-def _bench(stack: Stack, scratch: Path, resources: ExitStack, say: Any) -> Bench:
+def _bench(stack: Stack, key_names: list[str], scratch: Path, resources: ExitStack, say: Any) -> Bench:
     (port,) = free_ports(1)
     relay_log, load_log = scratch / "bare_relay.log", scratch / "load.log"
     relay = resources.enter_context(
@@ -130,6 +139,10 @@ def _bench(stack: Stack, scratch: Path, resources: ExitStack, say: Any) -> Bench
         token=stack.token,
         model=MODEL,
         api_key=API_KEY,
+        key_vault=stack.key_vault,
+        cert_file=str(stack.layout.certificate("router")),
+        key_file=str(stack.layout.certificate_key("router")),
+        key_names=key_names,
     )
     if generator.stdin is None:
         raise BenchError("the load generator has no input")

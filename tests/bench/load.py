@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import statistics
 import sys
 import time
@@ -24,14 +25,21 @@ from gatehouse.router.v1 import generation_pb2, message_pb2
 from gatehouse.router.v1 import generation_service_pb2 as pb
 from gatehouse.router.v1.generation_service_pb2_grpc import GenerationServiceStub
 
-TargetName = Literal["bare_relay", "stack", "direct"]
+from libs.core.errors import GatehouseError
+from libs.core.secret import Secret
+from services.router.clients.key_vault import KeyVaultClient
+
+TargetName = Literal["bare_relay", "stack", "direct", "keys"]
 _CALL_TIMEOUT_S = 20.0
 _DONE = b"[DONE]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Targets:
-    """Where calls can go: two gRPC servers (`host:port`) and the upstream itself (a URL)."""
+    """Where calls can go: two gRPC servers (`host:port`), the upstream itself (a URL), and key_vault's internal port.
+
+    There the load generator is the router, by its certificate; `key_names` are opened in turn.
+    """
 
     bare_relay: str
     stack: str
@@ -40,6 +48,10 @@ class Targets:
     token: str
     model: str
     api_key: str
+    key_vault: str
+    cert_file: str
+    key_file: str
+    key_names: list[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +87,21 @@ class Callers:
     """One way to call for each target; channels and sessions are made once."""
 
     def __init__(self, targets: Targets, http: aiohttp.ClientSession) -> None:
-        credentials = grpc.ssl_channel_credentials(Path(targets.ca_file).read_bytes())
+        authorities = Path(targets.ca_file).read_bytes()
+        credentials = grpc.ssl_channel_credentials(authorities)
+        as_router = grpc.ssl_channel_credentials(
+            authorities, Path(targets.key_file).read_bytes(), Path(targets.cert_file).read_bytes()
+        )
         self._channels = {
             "bare_relay": grpc.aio.secure_channel(targets.bare_relay, credentials),
             "stack": grpc.aio.secure_channel(targets.stack, credentials),
         }
         self._stubs = {name: GenerationServiceStub(channel) for name, channel in self._channels.items()}
+        self._channels["keys"] = grpc.aio.secure_channel(targets.key_vault, as_router)
+        self._keys = KeyVaultClient(self._channels["keys"], timeout_s=_CALL_TIMEOUT_S)
+        self._key_names = itertools.cycle(targets.key_names)
+        self._origin = targets.direct
+        self._token = Secret(targets.token.encode())
         self._metadata = (("authorization", f"Bearer {targets.token}"),)
         self._http = http
         self._url = f"{targets.direct}/v1/chat/completions"
@@ -94,6 +115,8 @@ class Callers:
 
     def caller(self, order: Order) -> Callable[[Call], Awaitable[None]]:
         """What makes one call of `order`."""
+        if order.target == "keys":
+            return lambda _: self._open_key()
         if order.target == "direct":
             body: dict[str, Any] = {"model": self._model, "messages": [{"role": "user", "content": order.prompt}]}
             if order.stream:
@@ -107,6 +130,11 @@ class Callers:
         if order.stream:
             return lambda call: self._stream(stub, generation, call)
         return lambda _: self._generate(stub, generation)
+
+    async def _open_key(self) -> None:
+        opened = await self._keys.open(name=next(self._key_names), origin=self._origin, caller_token=self._token)
+        if isinstance(opened, GatehouseError):
+            raise opened
 
     async def _generate(self, stub: Any, generation: generation_pb2.Generation) -> None:
         answer = await stub.Generate(

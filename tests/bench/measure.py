@@ -16,6 +16,9 @@ from tests.bench.stack import GATEWAY
 
 Figures = dict[str, float]
 IN_FLIGHT = (1, 16, 64)
+KEYS_IN_FLIGHT = (1, 16, 64, 256)
+KEY_PROCESSES = ("key_vault", "openbao")
+"""The processes whose CPU it takes to open a key."""
 PROMPT = "Why is the sky blue, and why does it turn red in the evening?"
 # Settlements reach the ledger a moment after the answer; their CPU belongs to the calls.
 _SETTLE_S = 0.4
@@ -123,6 +126,22 @@ def _summary(target: TargetName, rounds: list[Figures]) -> dict[str, object]:
     if target == "stack":
         summary["cpu_ms_by_process"] = {name: median(f"cpu {name}") for name in GATEWAY}
     return summary
+
+
+def measure_keys(bench: Bench, *, rounds: int, seconds: float) -> dict[str, Figures]:
+    """Open keys alone, by keys in flight (as text); every figure is the median of the rounds."""
+    bench.run(_order("keys", max(KEYS_IN_FLIGHT), 1.0))
+    collected: dict[int, list[Figures]] = {level: [] for level in KEYS_IN_FLIGHT}
+    for _ in range(rounds):
+        for level in KEYS_IN_FLIGHT:
+            figures, cpu = bench.run(_order("keys", level, seconds))
+            spent = sum(cpu[name] for name in KEY_PROCESSES) / figures["calls"]
+            collected[level].append(figures | {"cpu_ms_per_key": spent})
+    names = (*_LATENCIES, "cpu_ms_per_key")
+    return {
+        str(level): {name: statistics.median(each[name] for each in found) for name in names}
+        for level, found in collected.items()
+    }
 
 
 def measure_stream(bench: Bench) -> dict[str, object]:

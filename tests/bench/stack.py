@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -36,6 +38,16 @@ _PORTS = (
     *(f"{service}{kind}_port" for service in GATEWAY[:4] for kind in ("", "_internal")),
     *("openbao_port", "openbao_cluster_port", "sandbox_port"),
 )
+KEYS = 256
+_UID_OF = "SELECT uid FROM keys WHERE tenant = ? AND key_id = 'sandbox'"
+_FILLED_KEY = {
+    "uid": "'00000000-0000-4000-8000-' || printf('%012d', i)",
+    "name": "'tenants/t' || (i % 1000) || '/keys/k' || i",
+    "tenant": "'t' || (i % 1000)",
+    "key_id": "'k' || i",
+    "fingerprint": "printf('%016x', i)",
+}
+_FILLED_VERSION = {"key_uid": "'00000000-0000-4000-8000-' || printf('%012d', i)"}
 _START_TIMEOUT_S = 60.0
 _TIMEOUT_S = 20.0
 
@@ -48,6 +60,7 @@ class Stack:
     start_s: float
     pids: Mapping[str, int]
     endpoints: Mapping[str, str]
+    key_vault: str
     upstream: str
     token: str
 
@@ -78,6 +91,7 @@ def serving(state: Path) -> Iterator[Stack]:
             start_s=start_s or time.monotonic() - began,
             pids={**json.loads(layout.processes_file.read_text()), "launcher": launcher.pid},
             endpoints=profile["endpoints"],
+            key_vault=f"localhost:{ports['key_vault_internal_port']}",
             upstream=f"http://127.0.0.1:{ports['sandbox_port']}",
             token=_token(profile["issuer"]),
         )
@@ -111,16 +125,7 @@ class Management:
     def set_up(self) -> None:
         """A key, a provider, a priced model, a token and a money budget nobody will reach; then a first call."""
         parent = f"tenants/{TENANT}"
-        KeyServiceStub(self._channels["key_vault"]).CreateKey(
-            key_service_pb2.CreateKeyRequest(
-                parent=parent,
-                key_id="sandbox",
-                key=key_pb2.Key(provider_type="openai_compatible", origin=self._stack.upstream),
-                api_key=API_KEY.encode(),
-            ),
-            metadata=self._metadata,
-            timeout=_TIMEOUT_S,
-        )
+        self._create_key("sandbox", API_KEY)
         ProviderServiceStub(self._channels["provider_config"]).CreateProvider(
             provider_service_pb2.CreateProviderRequest(
                 parent=parent,
@@ -171,6 +176,32 @@ class Management:
             timeout=_TIMEOUT_S,
         )
 
+    def create_keys(self) -> list[str]:
+        """Keys of the tenant that differ, as many as are in flight at most; their names."""
+        ids = [f"k{number}" for number in range(KEYS)]
+        for each in ids:
+            self._create_key(each, f"{API_KEY}-{each}")
+        return [f"tenants/{TENANT}/keys/{each}" for each in ids]
+
+    def fill_keys(self, number: int) -> None:
+        """Put `number` rows of other tenants' keys beside them, past the service: nobody will open these."""
+        with contextlib.closing(sqlite3.connect(self._stack.layout.database("key-vault"), timeout=60)) as database:
+            _multiply(database, "keys", number, "name = ?", (f"tenants/{TENANT}/keys/sandbox",), _FILLED_KEY)
+            _multiply(database, "key_versions", number, f"key_uid = ({_UID_OF})", (TENANT,), _FILLED_VERSION)
+            database.commit()
+
+    def _create_key(self, key_id: str, material: str) -> None:
+        KeyServiceStub(self._channels["key_vault"]).CreateKey(
+            key_service_pb2.CreateKeyRequest(
+                parent=f"tenants/{TENANT}",
+                key_id=key_id,
+                key=key_pb2.Key(provider_type="openai_compatible", origin=self._stack.upstream),
+                api_key=material.encode(),
+            ),
+            metadata=self._metadata,
+            timeout=_TIMEOUT_S,
+        )
+
     def accounted(self) -> int:
         """How many attempts the ledger holds of this tenant that succeeded and have a price."""
         total = (
@@ -188,3 +219,21 @@ class Management:
         """Close the channels."""
         for channel in self._channels.values():
             channel.close()
+
+
+def _multiply(
+    database: sqlite3.Connection,
+    table: str,
+    number: int,
+    which: str,
+    arguments: tuple[str, ...],
+    changes: Mapping[str, str],
+) -> None:
+    """Copy the row `which` of `table` `number` times, each with the `changes`, in which `i` counts from 1."""
+    columns = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
+    values = ", ".join(changes.get(column, f"{table}.{column}") for column in columns)
+    database.execute(
+        f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {number})"
+        f" INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM {table}, n WHERE {which}",
+        arguments,
+    )
