@@ -7,11 +7,15 @@ Each service keeps its revisions in `services/<name>/storage/migrations/versions
     run_revisions()
 
 All pending revisions run in one transaction, so a failed upgrade leaves the schema as it was.
+
+On PostgreSQL the schema may belong to another role than the one the service works as: give `upgrade` the URL of the
+owner and the service's role, and the service can change rows but no tables, and append-only tables only grow.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +25,13 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, func, select
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from libs.core.errors import FailedPrecondition
 from libs.storage.engines import backend_for
 from libs.storage.faults import translate
+from libs.storage.grants import grant_service_role
 
 # How long one replica waits for another that is migrating.
 _LOCK_WAIT_S = 120.0
@@ -33,12 +39,23 @@ _LOCK_WAIT_S = 120.0
 _LOCK_KEY = int.from_bytes(hashlib.sha256(b"gatehouse schema migration").digest()[:8], signed=True)
 
 
-def upgrade(url: str, script_location: Path, *, lock_wait_s: float = _LOCK_WAIT_S) -> None:
+def upgrade(
+    url: str,
+    script_location: Path,
+    *,
+    service_role: str | None = None,
+    append_only: Collection[str] = (),
+    lock_wait_s: float = _LOCK_WAIT_S,
+) -> None:
     """Bring the database to the newest revision found in `script_location`; blocks, so call it before serving.
 
+    `service_role`: as whom the service works, where that is not the role in `url`; it is then granted what it needs and
+    no more, of the `append_only` tables to read and to add rows only. SQLite has no roles.
+
     Raises FailedPrecondition `DATABASE_TOO_NEW` when the schema was made by a later version of this service,
-    Unavailable when the database is down or another process holds the lock for longer than `lock_wait_s`,
-    InvalidDatabaseUrl, DatabaseUnusable, and StatementFailed when a revision is wrong.
+    `DATABASE_ROLE_MISSING`, `DATABASE_ROLE_TOO_POWERFUL` and `DATABASE_GRANT_REFUSED` when `service_role` cannot be
+    made one to work as, Unavailable when the database is down or another process holds the lock for longer than
+    `lock_wait_s`, InvalidDatabaseUrl, DatabaseUnusable, and StatementFailed when a revision is wrong.
     """
     backend = backend_for(url, lock_wait_s=lock_wait_s)
     backend.prepare()
@@ -53,6 +70,8 @@ def upgrade(url: str, script_location: Path, *, lock_wait_s: float = _LOCK_WAIT_
             _refuse_newer(connection, config, name)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+            if service_role is not None and connection.dialect.name == "postgresql":
+                grant_service_role(connection, service_role, append_only=append_only)
     except SQLAlchemyError as error:
         failure = translate(error, name)
     else:
@@ -67,6 +86,12 @@ def run_revisions() -> None:
     context.configure(connection=context.config.attributes["connection"], render_as_batch=True)
     with context.begin_transaction():
         context.run_migrations()
+
+
+def role_of(url: str) -> str | None:
+    """The role a connection to `url` works as; None where the URL does not say. Raises InvalidDatabaseUrl."""
+    backend_for(url)
+    return make_url(url).username
 
 
 def differences(url: str, metadata: MetaData) -> list[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, select, tuple_
 
 from libs.core.money import NanoUsd
+from libs.storage.prepared import Lookup, addition, insertion
 from services.usage_accounting.domain.attempt import AttemptKey, Dimensions, EventKind, Outcome, TokenSource
 from services.usage_accounting.domain.quota import QuotaMetric
 from services.usage_accounting.domain.reports import HOUR_US, Grouping, RecordFilter, StatsQuery, StatsRow
@@ -20,7 +21,6 @@ from services.usage_accounting.storage.encoding import (
     token_columns,
     tokens_of,
 )
-from services.usage_accounting.storage.prepared import Lookup, addition, insertion
 from services.usage_accounting.storage.tables import (
     DIMENSIONS,
     ROLLUP_KEY,

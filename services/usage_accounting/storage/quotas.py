@@ -11,9 +11,9 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select,
 
 from libs.core.resource_names import QuotaName
 from libs.storage.idempotency import recall, remember
+from libs.storage.prepared import Lookup, Prepared, addition
 from services.usage_accounting.domain.ports import Request
 from services.usage_accounting.domain.quota import Quota, QuotaMetric, QuotaWindow, WindowKey, WindowUse
-from services.usage_accounting.storage.prepared import Lookup, Prepared, addition
 from services.usage_accounting.storage.tables import quota_windows, quotas, remembered_requests
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
 
+from libs.storage.prepared import Lookup, Prepared, insertion
 from services.usage_accounting.domain.attempt import AttemptKey, Dimensions
 from services.usage_accounting.domain.reservation import Hold, Reservation
 from services.usage_accounting.storage.encoding import holds_of, holds_text, price_of, price_text
-from services.usage_accounting.storage.prepared import Lookup, Prepared, insertion
 from services.usage_accounting.storage.tables import DIMENSIONS, reservations
 
 _KEY = ("operation_id", "attempt", "tenant")
