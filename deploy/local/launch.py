@@ -101,6 +101,8 @@ class _Launch:
             try:
                 async with progress:
                     await supervisor.wait_ready(self.settings.start_timeout_s)
+                for notice in self.stack.notices:
+                    self.console.print(f"[yellow]note:[/] {escape(notice)}", soft_wrap=True)
                 went_well = await self.tour(self.settings, self.layout, self.console)
                 if not self.once:
                     self.console.print("[bold]Serving until Ctrl-C.[/]")

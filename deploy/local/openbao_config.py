@@ -9,6 +9,8 @@ from pathlib import Path
 
 TRANSIT_MOUNT = "transit"
 TRANSIT_KEY = "provider-keys"
+ANCHOR_KEY = "audit-anchors"
+SECRETS_MOUNT = "secret"
 TOKEN_PERIOD = "1h"  # noqa: S105 - how long a token lives without renewal
 
 
@@ -72,6 +74,11 @@ audit "file" "file" {{
 initialize "transit" {{
 {_request("mount", f"sys/mounts/{TRANSIT_MOUNT}", {"type": "transit"})}
 {_request("key", f"{TRANSIT_MOUNT}/keys/{TRANSIT_KEY}", {"type": "aes256-gcm96", "derived": True})}
+{_request("anchor-key", f"{TRANSIT_MOUNT}/keys/{ANCHOR_KEY}", {"type": "ed25519"})}
+}}
+
+initialize "secrets" {{
+{_request("mount", f"sys/mounts/{SECRETS_MOUNT}", {"type": "kv", "options": {"version": "2"}})}
 }}
 
 initialize "identities" {{

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from services.key_vault.domain.errors import overloaded, vault_unreachable
-from services.key_vault.vault.transit import TransitSession
+from services.key_vault.domain.errors import overloaded
+from services.key_vault.vault.answers import no_answer
+from services.key_vault.vault.session import VaultSession
 
 T = TypeVar("T")
 
@@ -22,7 +23,7 @@ class Lane:
 
     def __init__(
         self,
-        make_session: Callable[[], TransitSession],
+        make_session: Callable[[], VaultSession],
         *,
         name: str,
         threads: int,
@@ -32,11 +33,11 @@ class Lane:
         self._make_session = make_session
         self._timeout_s = timeout_s
         self._local = threading.local()
-        self._sessions: list[TransitSession] = []
+        self._sessions: list[VaultSession] = []
         self._room = threading.BoundedSemaphore(threads + most_waiting)
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name, initializer=self._enter_thread)
 
-    async def run(self, work: Callable[[TransitSession], T]) -> T:
+    async def run(self, work: Callable[[VaultSession], T]) -> T:
         """What `work` returns, run in one of the threads.
 
         Raises Unavailable `OVERLOADED`, `VAULT_UNREACHABLE` after `timeout_s` (the thread goes on until the session's
@@ -51,7 +52,7 @@ class Lane:
             async with asyncio.timeout(self._timeout_s):
                 return await asyncio.wrap_future(future)
         except TimeoutError:
-            failure = vault_unreachable()
+            failure = no_answer()
         raise failure
 
     async def close(self) -> None:

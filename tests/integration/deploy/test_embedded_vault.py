@@ -5,14 +5,12 @@ import base64
 import json
 import re
 import socket
-import ssl
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +18,10 @@ import pytest
 
 from deploy.local.certificates import ensure_certificates
 from deploy.local.layout import StateLayout
-from deploy.local.openbao import READER, SERVICE, WRITER, OpenBao
+from deploy.local.openbao import READER, SECRETS_KEEPER, SERVICE, WRITER, OpenBao
+from deploy.local.openbao_config import render_config
 from libs.core.clock import SystemClock
+from tests.vault import Answer, Api
 
 
 def free_ports(number: int) -> list[int]:
@@ -30,12 +30,6 @@ def free_ports(number: int) -> list[int]:
     for server in sockets:
         server.close()
     return ports
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    body: dict[str, Any]
 
 
 class Vault:
@@ -47,7 +41,7 @@ class Vault:
         ensure_certificates(layout, [SERVICE], SystemClock())
         port, cluster_port = free_ports(2)
         self.bao = OpenBao(layout=layout, port=port, cluster_port=cluster_port)
-        self._tls = ssl.create_default_context(cafile=layout.ca_certificate)
+        self._api = Api(self.bao.address, layout.ca_certificate)
 
     @contextmanager
     def running(self, *, extra_audit_option: str = "") -> Iterator[int]:
@@ -71,26 +65,11 @@ class Vault:
             process.kill()
             process.wait()
 
-    def call(self, path: str, body: dict[str, Any] | None = None, *, token: str = "") -> Answer:
-        request = urllib.request.Request(
-            f"{self.bao.address}/v1/{path}",
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"X-Vault-Token": token} if token else {},
-        )
-        try:
-            with urllib.request.urlopen(request, context=self._tls, timeout=10) as response:
-                return Answer(response.status, json.load(response))
-        except urllib.error.HTTPError as error:
-            with error:
-                return Answer(error.code, json.load(error))
+    def call(self, path: str, body: dict[str, Any] | None = None, *, token: str = "", method: str = "") -> Answer:
+        return self._api.call(path, body, token=token, method=method)
 
     def login(self, role: str) -> str:
-        credentials = {
-            "role_id": self.bao.role_id_file(role).read_text(),
-            "secret_id": self.bao.secret_id_file(role).read_text(),
-        }
-        token: str = self.call("auth/approle/login", credentials).body["auth"]["client_token"]
-        return token
+        return self._api.login((self.bao.role_id_file(role), self.bao.secret_id_file(role)))
 
     def seal_key(self, text: str, context: str, token: str) -> str:
         answer = self.call(
@@ -144,46 +123,76 @@ def test_one_bad_key_does_not_spoil_its_batch(vault: Vault, writer: str, reader:
     assert bad["error"] == "cipher: message authentication failed"
 
 
-@pytest.mark.parametrize(
-    ("role", "path", "allowed"),
-    [
-        (WRITER, "transit/encrypt/provider-keys", True),
-        (WRITER, "transit/rewrap/provider-keys", True),
-        (WRITER, "transit/decrypt/provider-keys", False),
-        (READER, "transit/decrypt/provider-keys", True),
-        (READER, "transit/encrypt/provider-keys", False),
-        (READER, "transit/rewrap/provider-keys", False),
-        *(
-            (role, path, False)
-            for role in (WRITER, READER)
-            for path in (
-                "transit/encrypt/another-key",
-                "transit/keys/provider-keys/rotate",
-                "transit/keys/provider-keys/config",
-                "transit/datakey/plaintext/provider-keys",
-                "sys/policies/acl/key-vault-reader",
-                "auth/approle/role/key-vault-reader/secret-id",
-                "auth/token/create",
-                "sys/seal",
-            )
-        ),
-        (WRITER, "auth/token/renew-self", True),
-        (READER, "auth/token/renew-self", True),
-    ],
+ROLES = (WRITER, READER, SECRETS_KEEPER)
+# Method, path, and who may.
+PERMISSIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("POST", "transit/encrypt/provider-keys", (WRITER,)),
+    ("POST", "transit/rewrap/provider-keys", (WRITER,)),
+    ("GET", "transit/keys/provider-keys", (WRITER,)),
+    ("POST", "transit/keys/provider-keys/rotate", (WRITER,)),
+    ("POST", "transit/sign/audit-anchors", (WRITER,)),
+    ("POST", "transit/verify/audit-anchors", (WRITER,)),
+    ("POST", "transit/decrypt/provider-keys", (READER,)),
+    ("GET", "secret/data/gatehouse/acme", (READER,)),
+    ("POST", "secret/data/gatehouse/acme", (SECRETS_KEEPER,)),
+    ("DELETE", "secret/data/gatehouse/acme", (SECRETS_KEEPER,)),
+    ("LIST", "secret/metadata/gatehouse/", (SECRETS_KEEPER,)),
+    ("GET", "secret/data/elsewhere/acme", ()),
+    ("POST", "secret/data/elsewhere/acme", ()),
+    ("LIST", "secret/metadata/", ()),
+    ("POST", "transit/encrypt/another-key", ()),
+    ("POST", "transit/keys/another-key", ()),
+    ("POST", "transit/keys/provider-keys/config", ()),
+    ("POST", "transit/keys/provider-keys/trim", ()),
+    ("DELETE", "transit/keys/provider-keys", ()),
+    ("GET", "transit/keys/audit-anchors", ()),
+    ("POST", "transit/keys/audit-anchors/rotate", ()),
+    ("GET", "transit/export/signing-key/audit-anchors", ()),
+    ("GET", "transit/export/encryption-key/provider-keys", ()),
+    ("POST", "transit/datakey/plaintext/provider-keys", ()),
+    ("PUT", "sys/policies/acl/key-vault-reader", ()),
+    ("POST", "sys/mounts/another", ()),
+    ("POST", "auth/approle/role/key-vault-reader/secret-id", ()),
+    ("POST", "auth/token/create", ()),
+    ("PUT", "sys/seal", ()),
+    ("POST", "auth/token/renew-self", ROLES),
+    ("GET", "auth/token/lookup-self", ROLES),
 )
-def test_each_identity_may_do_its_part_only(vault: Vault, role: str, path: str, allowed: bool) -> None:
-    token = vault.login(role)
-    body: dict[str, Any] = {"context": encode("t|k|1")}
-    if "encrypt" in path:
-        body["plaintext"] = encode("sk-1")
-    elif "decrypt" in path or "rewrap" in path:
-        body["ciphertext"] = vault.seal_key("sk-1", "t|k|1", vault.login(WRITER))
-    assert (vault.call(path, body, token=token).status != 403) is allowed
 
 
-def test_neither_identity_can_export_the_key(vault: Vault, writer: str, reader: str) -> None:
-    for token in (writer, reader):
-        assert vault.call("transit/export/encryption-key/provider-keys", token=token).status == 403
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize(("method", "path", "allowed"), PERMISSIONS)
+def test_each_identity_may_do_its_part_only(
+    vault: Vault, writer: str, role: str, method: str, path: str, allowed: tuple[str, ...]
+) -> None:
+    body: dict[str, Any] = {"context": encode("t|k|1"), "input": encode("head"), "signature": "vault:v1:AAAA"}
+    body |= {"plaintext": encode("sk-1"), "ciphertext": vault.seal_key("sk-1", "t|k|1", writer), "data": {"a": "b"}}
+    answer = vault.call(path, body if method in ("POST", "PUT") else None, token=vault.login(role), method=method)
+    assert (answer.status != 403) is (role in allowed), answer
+
+
+def test_the_operators_secrets_are_kept_in_versions(vault: Vault, reader: str) -> None:
+    keeper = vault.login(SECRETS_KEEPER)
+    for value in ("sk-1", "sk-2"):
+        vault.call("secret/data/gatehouse/versions", {"data": {"api_key": value}}, token=keeper)
+    read = [
+        vault.call(f"secret/data/gatehouse/versions{version}", token=reader).body["data"]["data"]["api_key"]
+        for version in ("", "?version=1")
+    ]
+    assert read == ["sk-2", "sk-1"]
+
+
+def test_anchors_are_signed_with_a_key_of_their_own(vault: Vault, writer: str) -> None:
+    signature = vault.call("transit/sign/audit-anchors", {"input": encode("head")}, token=writer).body["data"][
+        "signature"
+    ]
+    valid = [
+        vault.call("transit/verify/audit-anchors", {"input": encode(text), "signature": signature}, token=writer).body[
+            "data"
+        ]["valid"]
+        for text in ("head", "tail")
+    ]
+    assert valid == [True, False]
 
 
 def test_tokens_are_periodic_and_carry_one_policy(vault: Vault, reader: str) -> None:
@@ -249,6 +258,47 @@ def test_five_kills_lose_no_key(tmp_path: Path) -> None:
                 item = {"ciphertext": ciphertext, "context": encode(context)}
                 answer = vault.call("transit/decrypt/provider-keys", item, token=reader)
                 assert answer.body["data"]["plaintext"] == encode(f"sk-{position}")
+
+
+def test_a_set_up_of_an_earlier_version_goes_on_with_what_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault = Vault(tmp_path)
+    with monkeypatch.context() as earlier:
+        earlier.setattr("deploy.local.openbao._POLICIES", earlier_policies(tmp_path))
+        earlier.setattr("deploy.local.openbao.render_config", earlier_config)
+        earlier.setattr("deploy.local.openbao._ROLES", (WRITER, READER))
+        with vault.running():
+            ciphertext = vault.seal_key("sk-1", "t|k|1", vault.login(WRITER))
+    marker = tmp_path / "vault" / "set-up-complete"
+    marker.write_text("self-initialisation complete\n")
+    with vault.running():
+        assert vault.bao.shortcoming is not None
+        writer, reader = vault.login(WRITER), vault.login(READER)
+        for text, sealed in (("sk-1", ciphertext), ("sk-2", vault.seal_key("sk-2", "t|k|1", writer))):
+            item = {"ciphertext": sealed, "context": encode("t|k|1")}
+            answer = vault.call("transit/decrypt/provider-keys", item, token=reader)
+            assert answer.body["data"]["plaintext"] == encode(text)
+        assert vault.call("transit/sign/audit-anchors", {"input": encode("head")}, token=writer).status == 403
+        assert vault.call("secret/data/gatehouse/acme", token=reader).status == 403
+    assert marker.read_text() == "self-initialisation complete\n"
+
+
+def earlier_policies(directory: Path) -> Path:
+    """The policies of the version before, as far as they matter here."""
+    for role, path in ((WRITER, "encrypt"), (READER, "decrypt")):
+        (directory / f"{role}.hcl").write_text(f'path "transit/{path}/provider-keys" {{ capabilities = ["update"] }}')
+    return directory
+
+
+def earlier_config(**values: Any) -> str:
+    """The configuration of the version before: without the key for anchors and the engine for secrets."""
+    config = render_config(**values)
+    config = re.sub(r'  request "anchor-key" {.*?\n  }\n', "", config, flags=re.DOTALL)
+    config = re.sub(r'initialize "secrets" {.*?\n}\n', "", config, flags=re.DOTALL)
+    assert "audit-anchors" not in config
+    assert "sys/mounts/secret" not in config
+    return config
 
 
 def test_a_set_up_that_was_killed_is_started_over(tmp_path: Path) -> None:

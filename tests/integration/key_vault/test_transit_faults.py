@@ -6,8 +6,8 @@ import gc
 import json
 import logging
 import socket
+import time
 import traceback
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,32 +15,26 @@ import pytest
 
 from libs.core.errors import Unavailable
 from libs.core.secret import Secret
-from services.key_vault.domain.ports import Ciphertext
+from services.key_vault.domain.ports import Ciphertext, OpenedBatch
 from services.key_vault.vault.client import VaultClient
-from services.key_vault.vault.connection import AppRoleFiles, VaultAddress
-from services.key_vault.vault.transit import TransitSession
-from tests.integration.key_vault.fake_vault import FakeVault, Received, Reply, b64, behaves, vault_errors
-from tests.unit.key_vault.memory import HandClock
-
-Connect = Callable[..., VaultClient]
+from services.key_vault.vault.session import VaultSession
+from tests.integration.key_vault.conftest import Connect
+from tests.integration.key_vault.fake_vault import (
+    REQUEST_ID,
+    FakeVault,
+    Received,
+    Reply,
+    b64,
+    behaves,
+    on,
+    vault_errors,
+)
 
 SECRET = Secret(b"sk-canary-0123456789")
 SEALED = Ciphertext(text="vault:v1:" + b64(SECRET.reveal()), context=b"tenants/acme|uid|1")
 HTML = b"<html>canary of vault</html>"
 DECRYPT = "/v1/transit/decrypt/provider-keys"
 OPENING = Received(DECRYPT, None, {"batch_input": [{"ciphertext": SEALED.text}]})
-
-
-def on(path: str, *replies: Reply) -> Callable[[Received], Reply]:
-    """A Vault that works but for `path`, which answers with `replies` one after the other, the last one for ever."""
-    remaining = list(replies)
-
-    def answer(request: Received) -> Reply:
-        if not request.path.startswith(path):
-            return behaves(request)
-        return remaining.pop(0) if len(remaining) > 1 else remaining[0]
-
-    return answer
 
 
 async def reason_of(client: VaultClient) -> str:
@@ -55,26 +49,11 @@ async def reason_of(client: VaultClient) -> str:
     return caught.value.reason
 
 
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
-def session(fake_vault: FakeVault, tmp_path: Path, clock: HandClock) -> Iterator[TransitSession]:
-    """What one thread has; a client could serve the next call from the other thread, with another token."""
-    for part in ("role_id", "secret_id"):
-        (tmp_path / part).write_text(part)
-    role = AppRoleFiles(role_id=tmp_path / "role_id", secret_id=tmp_path / "secret_id")
-    session = TransitSession(VaultAddress(url=fake_vault.address, ca_file=tmp_path), role, clock)
-    yield session
-    session.close()
-
-
 async def test_sealing_and_opening_use_the_two_identities(fake_vault: FakeVault, connect: Connect) -> None:
     client = connect(fake_vault.address)
     ciphertext = await client.seal(SECRET, b"context")
-    assert await client.open([Ciphertext(text=ciphertext, context=b"context")]) == [SECRET]
+    opened = await client.open([Ciphertext(text=ciphertext, context=b"context")])
+    assert opened == OpenedBatch(materials=[SECRET], request_id=REQUEST_ID)
     assert [request.token for request in fake_vault.received] == [
         None,
         "token-writer-role_id",
@@ -89,7 +68,7 @@ async def test_sealing_and_opening_use_the_two_identities(fake_vault: FakeVault,
     [
         (vault_errors(503), "VAULT_SEALED"),
         (vault_errors(501), "VAULT_SEALED"),
-        *((vault_errors(status), "VAULT_UNREACHABLE") for status in (429, 472, 473, 412, 500, 502)),
+        *((vault_errors(status), "VAULT_UNREACHABLE") for status in (412, 429, 472, 473, 500, 502)),
         *((Reply(status, HTML), "VAULT_UNREACHABLE") for status in (200, 400, 403, 404, 500, 503)),
         (Reply(200, b'{"data": {"batch_results": []}}'), "VAULT_UNREACHABLE"),
         (Reply(200, b"{" * 100_000), "VAULT_UNREACHABLE"),
@@ -129,36 +108,11 @@ async def test_a_proxy_in_the_environment_is_ignored(
         monkeypatch.delenv("no_proxy", raising=False)
         monkeypatch.setenv("VAULT_TOKEN", "token of the environment")
         monkeypatch.setenv("VAULT_ADDR", proxy.address)
-        assert await connect(fake_vault.address).open([SEALED]) == [SECRET]
+        assert (await connect(fake_vault.address).open([SEALED])).materials == [SECRET]
         assert proxy.received == []
         assert fake_vault.received[0].token is None
     finally:
         proxy.stop()
-
-
-def test_an_expired_token_costs_one_login_and_one_repetition(fake_vault: FakeVault, session: TransitSession) -> None:
-    session.open([SEALED])
-    fake_vault.received.clear()
-    fake_vault.answer = on(DECRYPT, vault_errors(403), behaves(OPENING))
-    assert session.open([SEALED]) == [SECRET]
-    assert fake_vault.paths() == ["decrypt", "approle", "decrypt"]
-
-
-async def test_a_refusal_that_stays_is_denied_after_one_login(fake_vault: FakeVault, connect: Connect) -> None:
-    client = connect(fake_vault.address)
-    fake_vault.answer = on(DECRYPT, vault_errors(403))
-    assert await reason_of(client) == "VAULT_DENIED"
-    assert fake_vault.paths() == ["approle", "decrypt", "approle", "decrypt"]
-
-
-def test_a_token_is_exchanged_before_it_ends(fake_vault: FakeVault, session: TransitSession, clock: HandClock) -> None:
-    session.open([SEALED])
-    clock.seconds += 3600 * 0.6
-    session.open([SEALED])
-    assert fake_vault.paths() == ["approle", "decrypt", "decrypt"]
-    clock.seconds += 3600 * 0.1
-    session.open([SEALED])
-    assert fake_vault.paths()[3:] == ["approle", "decrypt"]
 
 
 async def test_missing_credentials_are_the_operators_to_mend(
@@ -172,7 +126,7 @@ async def test_missing_credentials_are_the_operators_to_mend(
 async def test_a_partly_failed_batch_is_taken_item_by_item(fake_vault: FakeVault, connect: Connect) -> None:
     results = [{"error": "canary of vault"}, {"plaintext": b64(SECRET.reveal())}]
     fake_vault.answer = on(DECRYPT, Reply(400, {"data": {"batch_results": results}}))
-    assert await connect(fake_vault.address).open([SEALED, SEALED]) == [None, SECRET]
+    assert (await connect(fake_vault.address).open([SEALED, SEALED])).materials == [None, SECRET]
 
 
 async def test_a_slow_vault_ends_in_time(fake_vault: FakeVault, connect: Connect) -> None:
@@ -213,40 +167,41 @@ async def test_something_that_speaks_no_tls_is_unreachable(fake_vault: FakeVault
     assert await reason_of(connect(address)) == "VAULT_UNREACHABLE"
 
 
-async def test_a_connection_that_vault_closed_is_made_anew(fake_vault: FakeVault, connect: Connect) -> None:
-    client = connect(fake_vault.address)
-    await client.open([SEALED])
+def test_a_connection_that_breaks_in_use_is_made_anew(fake_vault: FakeVault, session: VaultSession) -> None:
+    session.open([SEALED])
     fake_vault.answer = on(DECRYPT, Reply(cut=True), behaves(OPENING))
-    assert await client.open([SEALED]) == [SECRET]
+    assert session.open([SEALED]).materials == [SECRET]
+    assert fake_vault.paths() == ["login", "decrypt", "decrypt", "decrypt"]
 
 
-async def test_after_a_failure_everybody_is_answered_at_once_until_a_probe_succeeds(
-    fake_vault: FakeVault, connect: Connect
-) -> None:
-    clock = HandClock()
-    client = connect(fake_vault.address, clock=clock)
-    fake_vault.answer = on(DECRYPT, vault_errors(503))
-    assert await reason_of(client) == "VAULT_SEALED"
-    asked = len(fake_vault.received)
-    assert [await reason_of(client) for _ in range(20)] == ["VAULT_SEALED"] * 20
-    assert len(fake_vault.received) == asked
-    fake_vault.answer = behaves
-    clock.seconds += 1
-    assert await client.open([SEALED]) == [SECRET]
-    assert await client.open([SEALED]) == [SECRET]
+def test_a_connection_that_vault_closed_meanwhile_is_not_used(fake_vault: FakeVault, session: VaultSession) -> None:
+    fake_vault.answer = on(DECRYPT, replace(behaves(OPENING), hang_up=True))
+    assert [session.open([SEALED]).materials for _ in range(3)] == [[SECRET]] * 3
+    assert fake_vault.connections == 3
+    assert fake_vault.paths() == ["login", "decrypt", "decrypt", "decrypt"]
 
 
-async def test_a_reader_in_trouble_does_not_stop_the_writer(fake_vault: FakeVault, connect: Connect) -> None:
-    client = connect(fake_vault.address)
-    fake_vault.answer = on(DECRYPT, vault_errors(503))
-    await reason_of(client)
-    assert await client.seal(SECRET, b"context")
+def test_requests_share_one_connection(fake_vault: FakeVault, session: VaultSession) -> None:
+    for _ in range(3):
+        session.open([SEALED])
+    assert fake_vault.connections == 1
+
+
+def test_an_answer_nobody_asked_for_is_not_taken_for_the_next_one(fake_vault: FakeVault, session: VaultSession) -> None:
+    forged = json.dumps(behaves(Received(DECRYPT, None, {"batch_input": [{"ciphertext": b64(b"sk-forged")}]})).body)
+    second = f"HTTP/1.1 200 OK\r\nContent-Length: {len(forged)}\r\n\r\n{forged}".encode()
+    fake_vault.answer = on(DECRYPT, replace(behaves(OPENING), after=second), behaves(OPENING))
+    assert session.open([SEALED]).materials == [SECRET]
+    time.sleep(0.3)
+    assert session.open([SEALED]).materials == [SECRET]
+    assert fake_vault.connections == 2
 
 
 async def test_readiness_asks_for_health_and_for_both_logins(fake_vault: FakeVault, connect: Connect) -> None:
     client = connect(fake_vault.address)
     await client.ping()
-    assert fake_vault.paths() == ["health", "approle", "health", "approle"]
+    await client.ping()
+    assert fake_vault.paths() == ["health", "login", "login", "health"]
     for path, reply in (("/v1/sys/health", Reply(429, {"sealed": False})), ("/v1/sys/health", Reply(200, HTML))):
         fake_vault.answer = on(path, reply)
         with pytest.raises(Unavailable):

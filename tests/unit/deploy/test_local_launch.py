@@ -74,6 +74,18 @@ def test_once_ends_after_a_first_call_that_went_well_with_0(
     assert "All processes stopped." in output
 
 
+def test_what_is_to_be_known_about_the_state_is_told(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def prepare(_: LauncherSettings, layout: StateLayout) -> Stack:
+        issuer = Issuer(key_file=layout.issuer_key, kid="k")
+        return Stack(processes=(spec(layout),), ports=(), issuer=issuer, notices=("[old] state",))
+
+    monkeypatch.setattr(launch, "prepare_stack", prepare)
+    launch.run([*arguments, "--once"], tour=goes_well)
+    assert "note: [old] state" in capsys.readouterr().out
+
+
 def test_once_ends_after_a_first_call_that_failed_with_1(arguments: list[str]) -> None:
     assert launch.run([*arguments, "--once"], tour=goes_wrong) == 1
 

@@ -31,7 +31,7 @@ def test_the_configuration_holds_no_secret(vault: OpenBao) -> None:
     vault.before_start()
     config = vault.config_file.read_text()
     secret_files = [vault.layout.vault / "seal.key", *(vault.layout.vault / "pending").iterdir()]
-    assert len(secret_files) == 5
+    assert len(secret_files) == 7
     for file in secret_files:
         assert file.read_text() not in config
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -75,6 +75,29 @@ def test_a_kill_between_the_marker_and_the_credentials_is_made_good(
     vault.before_start()
     assert vault.secret_id_file(READER).exists()
     assert storage(vault).read_bytes() == b"sealed keys"
+
+
+def test_a_set_up_of_this_version_lacks_nothing(vault: OpenBao) -> None:
+    assert vault.shortcoming is None, "nothing was set up yet"
+    set_up(vault)
+    assert vault.shortcoming is None
+
+
+def test_a_set_up_of_an_earlier_version_is_kept_and_what_it_lacks_is_said(vault: OpenBao) -> None:
+    set_up(vault)
+    (vault.layout.vault / "set-up-complete").write_text("self-initialisation complete\n")
+    vault.before_start()
+    assert vault.is_set_up
+    assert storage(vault).read_bytes() == b"sealed keys"
+    assert vault.shortcoming is not None
+    for said in ("earlier version", "rotate its sealing key", "sign audit anchors", "make clean-state", "are lost"):
+        assert said in vault.shortcoming
+
+
+def test_a_set_up_of_a_later_version_is_not_said_to_lack_anything(vault: OpenBao) -> None:
+    set_up(vault)
+    (vault.layout.vault / "set-up-complete").write_text("self-initialisation complete\nversion 12\n")
+    assert vault.shortcoming is None
 
 
 def test_a_lost_seal_key_is_reported_and_not_replaced(vault: OpenBao) -> None:

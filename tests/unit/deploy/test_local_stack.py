@@ -40,6 +40,13 @@ def process(layout: StateLayout, name: str) -> ProcessSpec:
     return next(spec for spec in stack(layout).processes if spec.name == name)
 
 
+def test_a_vault_set_up_by_an_earlier_version_is_noticed(layout: StateLayout) -> None:
+    assert stack(layout).notices == ()
+    (layout.vault / "set-up-complete").write_text("self-initialisation complete\n")
+    (notice,) = stack(layout).notices
+    assert "was set up by an earlier version" in notice
+
+
 def test_provider_keys_reach_no_process(layout: StateLayout, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, CANARY)
