@@ -21,6 +21,7 @@ from gatehouse.usage.v1.usage_record_pb2 import UsageRecord
 
 from deploy.local.layout import StateLayout
 from libs.sandbox.bill import Bill, BillRecord
+from services.key_vault.environment.platform_keys import VARIABLES
 
 REPOSITORY = Path(__file__).parents[1]
 PROCESSES = ("openbao", "sandbox", "key_vault", "provider_config", "usage_accounting", "router")
@@ -29,7 +30,10 @@ _PORTS = (
     *("ROUTER", "ROUTER_INTERNAL", "KEY_VAULT", "KEY_VAULT_INTERNAL", "PROVIDER_CONFIG", "PROVIDER_CONFIG_INTERNAL"),
     *("USAGE_ACCOUNTING", "USAGE_ACCOUNTING_INTERNAL", "OPENBAO", "OPENBAO_CLUSTER", "SANDBOX"),
 )
-_NOT_INHERITED = ("GATEHOUSE_", "OPENAI_", "ROUTER_", "KEY_VAULT_", "PROVIDER_CONFIG_", "USAGE_ACCOUNTING_", "SANDBOX_")
+_NOT_INHERITED = (
+    *("GATEHOUSE_", "ROUTER_", "KEY_VAULT_", "PROVIDER_CONFIG_", "USAGE_ACCOUNTING_", "SANDBOX_"),
+    *sorted(VARIABLES),
+)
 _START_TIMEOUT_S = 60.0
 _USUAL_START_S = 4.0
 _STOP_TIMEOUT_S = 30.0

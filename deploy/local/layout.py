@@ -112,6 +112,11 @@ class StateLayout:
         return self.root / "sandbox" / "bill.jsonl"
 
     @property
+    def audit_anchors(self) -> Path:
+        """The signed heads of the audit chains."""
+        return self.root / "audit-anchors.jsonl"
+
+    @property
     def logs(self) -> Path:
         """One log file per process."""
         return self.root / "logs"

@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from deploy.local.errors import LauncherError
+from services.key_vault.environment.platform_keys import VARIABLES
 
 PREFIX = "GATEHOUSE_"
 
@@ -22,8 +23,8 @@ class LauncherSettings(BaseSettings):
 
     Ports are on 127.0.0.1. `start_timeout_s` bounds the whole start, in seconds. `sandbox_pace_ms` is the pause of the
     sandbox provider before each piece of an answer, so that a stream can be watched. `openai_api_key` is read from
-    `OPENAI_API_KEY` and handed to key_vault once, as a platform key; no process gets it in its environment.
-    `openai_base_url` is read from `OPENAI_BASE_URL`, as OpenAI's own client does.
+    `OPENAI_API_KEY`, `openai_base_url` from `OPENAI_BASE_URL`, as OpenAI's own client does: the first call uses them,
+    so they are entered through the API, where a mistake is told at once.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True, extra="ignore")
@@ -65,6 +66,15 @@ def variable(field: str) -> str:
 _INHERITED = re.compile(
     r"PATH|HOME|USER|LANG|LC_\w+|TZ|TMPDIR|VIRTUAL_ENV|LD_LIBRARY_PATH|PYTHON\w*|SSL_CERT_(FILE|DIR)|OTEL_\w+|GRPC_\w+"
 )
+
+
+# Entered through the API, see LauncherSettings.
+_ENTERED = frozenset({"OPENAI_API_KEY", "OPENAI_BASE_URL"})
+
+
+def provider_keys() -> dict[str, str]:
+    """The variables from which key_vault takes the platform's keys by itself. No other process gets them."""
+    return {name: os.environ[name] for name in sorted(VARIABLES - _ENTERED) if name in os.environ}
 
 
 def inherited_environment(prefix: str | None = None) -> dict[str, str]:

@@ -23,7 +23,7 @@ from deploy.local.openbao import SERVICE as OPENBAO
 from deploy.local.ports import LOOPBACK, Port
 from deploy.local.probes import grpc_ready, http_ready
 from deploy.local.process import ProcessSpec
-from deploy.local.settings import LauncherSettings, inherited_environment, variable
+from deploy.local.settings import LauncherSettings, inherited_environment, provider_keys, variable
 from deploy.local.state_files import PRIVATE, PUBLIC, write_file
 from libs.core.clock import SystemClock
 
@@ -39,6 +39,8 @@ class Stack:
     processes: tuple[ProcessSpec, ...]
     ports: tuple[Port, ...]
     issuer: Issuer
+    notices: tuple[str, ...] = ()
+    """What the person at the keyboard should know about this state."""
 
 
 def service_name(process: str) -> str:
@@ -65,6 +67,7 @@ def prepare_stack(settings: LauncherSettings, layout: StateLayout) -> Stack:
         ),
         ports=tuple(_ports(settings)),
         issuer=issuer,
+        notices=(vault.shortcoming,) if vault.shortcoming else (),
     )
 
 
@@ -105,6 +108,7 @@ def _service(
         **{prefix + name: value for name, value in defaults.items()},
         **inherited_environment(prefix),
         **{prefix + name: value for name, value in fixed.items()},
+        **(provider_keys() if process == "key_vault" else {}),
     }
     return ProcessSpec(
         name=process,
@@ -147,6 +151,7 @@ def _service_settings(
                 "VAULT_READER_ROLE_ID_FILE": str(vault.role_id_file(READER)),
                 "VAULT_READER_SECRET_ID_FILE": str(vault.secret_id_file(READER)),
                 "FINGERPRINT_KEY_FILE": str(layout.fingerprint_key),
+                "AUDIT_ANCHOR_FILE": str(layout.audit_anchors),
             }
         case "provider_config":
             # The sandbox provider, and whatever model server runs beside it (Ollama, vLLM), live on this machine.

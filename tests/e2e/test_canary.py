@@ -1,15 +1,17 @@
 """Key material is nowhere: no log, database, spool, audit log or output of the whole run holds it."""
 
+import asyncio
 import base64
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from gatehouse import FailedPrecondition, GatehouseError
+from gatehouse import AsyncClient, FailedPrecondition, GatehouseError
 
 from tests.local_stack import LocalStack
 
 CANARY = "sk-sandbox-canary-6f1d0c9be27a4853"
+SECOND = "sk-sandbox-canary-91c07de5b2f84a36"
 
 
 def spellings(material: str) -> Iterable[bytes]:
@@ -66,8 +68,38 @@ async def test_a_key_is_written_nowhere_and_no_error_says_it(stack: LocalStack) 
         with pytest.raises(FailedPrecondition):
             await client.generate("Hello?", provider="main")
         await stack.records_when(tenant, answer.outcome.operation_id)
+        told += await through_its_life(client, f"tenants/{tenant}")
     assert CANARY not in "".join(told)
+    assert SECOND not in "".join(told)
 
     roots = [stack.layout.root, stack.output_file]
     assert places(answer.outcome.operation_id, roots), "the search finds what is there"
     assert places(CANARY, roots) == []
+    assert places(SECOND, roots) == []
+
+
+async def answered(client: AsyncClient) -> bool:
+    """Whether a call is served: after its failures the target rests for a while."""
+    try:
+        await client.generate("Hello again?")
+    except FailedPrecondition:
+        return False
+    return True
+
+
+async def through_its_life(client: AsyncClient, owner: str) -> list[str]:
+    """What is said about a key that is rotated, refused, listed and audited."""
+    name = f"{owner}/keys/main"
+    rotated = await client.keys.rotate(name, SECOND, overlap=60)
+    told = [str(rotated), str(await client.keys.rollback(name, 1)), str(await client.keys.rollback(name, 2))]
+    async with asyncio.timeout(20):
+        while not await answered(client):
+            await asyncio.sleep(0.1)
+    with pytest.raises(FailedPrecondition) as refused:
+        await client.keys.rotate(name, SECOND)
+    told += [str(refused.value), repr(refused.value)]
+    told += [str(each) async for each in client.keys.list(owner)]
+    told += [str(each) async for each in client.keys.notifications(owner)]
+    told += [str(each) async for each in client.audit.list(owner)]
+    told += [str(each) async for each in client.audit.export(owner)]
+    return told

@@ -15,4 +15,9 @@ class VerifiedBearers:
     async def __call__(self, token: bytes) -> Bearer:
         """See `Bearers`."""
         caller = self._verifier.recall(token) or await self._verifier.verify(token)
-        return Bearer(tenant=caller.tenant, user=caller.user)
+        return Bearer(
+            tenant=caller.tenant,
+            user=caller.user,
+            actor=caller.actor,
+            roles=tuple(sorted(role.value for role in caller.roles)),
+        )

@@ -1,114 +1,48 @@
-"""Between messages and the domain. Pure; every wrong field of a request is named at once."""
+"""Between messages and the domain, but for the requests of KeyService (`read_keys`). Pure."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
-from typing import TypeVar
 
 from gatehouse.keyvault.v1 import key_access_service_pb2 as access_pb
-from gatehouse.keyvault.v1 import key_pb2, key_service_pb2
-from google.protobuf.timestamp_pb2 import Timestamp
+from gatehouse.keyvault.v1 import key_maintenance_service_pb2 as maintenance_pb
+from gatehouse.keyvault.v1 import key_pb2
 
 from libs.core.errors import GatehouseError, InvalidArgument
-from libs.core.resource_names import KeyName, Owner
-from libs.core.secret import Secret
+from libs.core.resource_names import KeyName
 from libs.core.validation import FieldChecks
-from libs.identity.caller import Caller
 from libs.rpc.status import to_item_status
+from services.key_vault.api.read_keys import CONDITIONS, STATES, key_name
+from services.key_vault.api.times import time_of, timestamp
 from services.key_vault.domain.access_keys import KeyAccess
-from services.key_vault.domain.commands import CreateKey, DeleteKey, RotateKey
-from services.key_vault.domain.digests import Digests
 from services.key_vault.domain.errors import invalid_field
-from services.key_vault.domain.key import Key, KeyState
-from services.key_vault.domain.material import problem_with
+from services.key_vault.domain.key import Key, KeyStatus, KeyVersion, VaultSecretRef, VersionState
+from services.key_vault.domain.key_outcome import KeyNotification, KeyOutcome, NotificationType
 from services.key_vault.domain.open_keys import Opened
-from services.key_vault.domain.origins import MOST_CHARACTERS, normalised_origin, origin_alone
-from services.key_vault.domain.ports import Request
-
-T = TypeVar("T")
+from services.key_vault.domain.origins import normalised_origin
+from services.key_vault.domain.rewrap_run import RewrapRun
 
 MOST_ITEMS = 256
+MOST_OUTCOMES = 1000
 
-_MOST_DISPLAY_NAME = 200
-_MOST_ETAG = 64
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_STATES = {KeyState.ACTIVE: key_pb2.KEY_STATE_ACTIVE}
-
-
-def create_key(request: key_service_pb2.CreateKeyRequest, caller: Caller, digests: Digests) -> CreateKey:
-    """The command. Raises InvalidArgument."""
-    material = Secret(request.api_key)
-    with FieldChecks() as check:
-        owner = _parsed(check, lambda: Owner.parse(request.parent))
-        check.identifier("key_id", request.key_id)
-        check.identifier("key.provider_type", request.key.provider_type)
-        origin = origin_alone(request.key.origin)
-        check.that(
-            origin is not None,
-            "key.origin",
-            "must be scheme, host and port alone, such as https://api.openai.com, "
-            f"with at most {MOST_CHARACTERS} characters",
-        )
-        check.text("key.display_name", request.key.display_name, most=_MOST_DISPLAY_NAME)
-        check.labels("key.labels", request.key.labels)
-        _check_material(check, material)
-        _check_request_id(check, request.request_id)
-    remembered = None
-    if request.request_id:
-        stripped = key_service_pb2.CreateKeyRequest()
-        stripped.CopyFrom(request)
-        stripped.ClearField("request_id")
-        digest = digests.of_request(Secret(stripped.SerializeToString(deterministic=True)))
-        remembered = _request(caller, "CreateKey", request.request_id, digest)
-    return CreateKey(
-        name=KeyName(owner or Owner(), request.key_id),
-        provider_type=request.key.provider_type,
-        origin=origin or "",
-        display_name=request.key.display_name,
-        labels=dict(request.key.labels),
-        material=material,
-        request=remembered,
-        validate_only=request.validate_only,
-    )
+_PURPOSES = frozenset({access_pb.KEY_PURPOSE_GENERATE, access_pb.KEY_PURPOSE_PROBE})
+_VERSION_STATES = {
+    VersionState.CURRENT: key_pb2.KEY_VERSION_STATE_CURRENT,
+    VersionState.OVERLAPPING: key_pb2.KEY_VERSION_STATE_OVERLAPPING,
+    VersionState.RETIRED: key_pb2.KEY_VERSION_STATE_RETIRED,
+    VersionState.DESTROYED: key_pb2.KEY_VERSION_STATE_DESTROYED,
+}
+_NOTIFICATION_TYPES = {
+    NotificationType.REJECTED: key_pb2.KEY_NOTIFICATION_TYPE_REJECTED,
+    NotificationType.EXHAUSTED: key_pb2.KEY_NOTIFICATION_TYPE_EXHAUSTED,
+    NotificationType.RECOVERED: key_pb2.KEY_NOTIFICATION_TYPE_RECOVERED,
+}
 
 
-def rotate_key(request: key_service_pb2.RotateKeyRequest, caller: Caller, digests: Digests) -> RotateKey:
-    """The command. Raises InvalidArgument."""
-    material = Secret(request.api_key)
-    name = KeyName.parse(request.name)
-    with FieldChecks() as check:
-        _check_material(check, material)
-        check.text("etag", request.etag, most=_MOST_ETAG)
-        _check_request_id(check, request.request_id)
-    remembered = None
-    if request.request_id:
-        stripped = key_service_pb2.RotateKeyRequest()
-        stripped.CopyFrom(request)
-        stripped.ClearField("request_id")
-        digest = digests.of_request(Secret(stripped.SerializeToString(deterministic=True)))
-        remembered = _request(caller, "RotateKey", request.request_id, digest)
-    return RotateKey(name=name, material=material, etag=request.etag, request=remembered)
-
-
-def delete_key(request: key_service_pb2.DeleteKeyRequest) -> DeleteKey:
-    """The command. Raises InvalidArgument."""
-    name = KeyName.parse(request.name)
-    with FieldChecks() as check:
-        check.text("etag", request.etag, most=_MOST_ETAG)
-    return DeleteKey(name=name, etag=request.etag)
-
-
-def key_accesses(request: access_pb.AccessKeysRequest) -> list[KeyAccess | GatehouseError]:
-    """The items, a malformed one as its error. Raises InvalidArgument when there are none or too many."""
-    with FieldChecks() as check:
-        check.count("items", request.items, least=1, most=MOST_ITEMS)
-    return [_key_access(f"items[{number}]", item) for number, item in enumerate(request.items)]
-
-
-def key_message(key: Key) -> key_pb2.Key:
-    """The key as callers see it."""
+def key_message(key: Key, now: datetime) -> key_pb2.Key:
+    """The key as callers see it at `now`."""
+    current = key.current
     return key_pb2.Key(
         name=str(key.name),
         uid=key.uid,
@@ -117,14 +51,27 @@ def key_message(key: Key) -> key_pb2.Key:
         origin=key.origin,
         display_name=key.display_name,
         labels=key.labels,
-        mask=key.mask,
-        fingerprint=key.fingerprint,
-        state=_STATES[key.state],
+        mask=current.mask,
+        fingerprint=current.fingerprint,
+        state=STATES[key.state],
         version=key.version,
-        create_time=_timestamp(key.create_time),
-        update_time=_timestamp(key.update_time),
-        rotate_time=None if key.rotate_time is None else _timestamp(key.rotate_time),
+        create_time=timestamp(key.create_time),
+        update_time=timestamp(key.update_time),
+        rotate_time=timestamp(key.rotate_time),
+        vault_secret=_vault_secret(current.vault_secret),
+        status=_status(key.status),
+        versions=[_version(key, each, now) for each in key.versions],
     )
+
+
+def key_accesses(request: access_pb.AccessKeysRequest, service: str) -> list[KeyAccess | GatehouseError]:
+    """The items, asked for by `service`, a malformed one as its error.
+
+    Raises InvalidArgument when there are none or too many.
+    """
+    with FieldChecks() as check:
+        check.count("items", request.items, least=1, most=MOST_ITEMS)
+    return [_key_access(f"items[{number}]", item, service) for number, item in enumerate(request.items)]
 
 
 def access_response(results: Iterable[Opened], *, domain: str) -> access_pb.AccessKeysResponse:
@@ -132,9 +79,70 @@ def access_response(results: Iterable[Opened], *, domain: str) -> access_pb.Acce
     return access_pb.AccessKeysResponse(results=[_access_result(result, domain) for result in results])
 
 
-def _key_access(field: str, item: access_pb.KeyAccess) -> KeyAccess | GatehouseError:
-    if item.purpose != access_pb.KEY_PURPOSE_GENERATE:
-        return invalid_field(f"{field}.purpose", "must be KEY_PURPOSE_GENERATE")
+def key_outcomes(request: access_pb.ReportKeyOutcomesRequest) -> list[KeyOutcome]:
+    """The reports. Raises InvalidArgument."""
+    with FieldChecks() as check:
+        check.count("outcomes", request.outcomes, least=1, most=MOST_OUTCOMES)
+        check.done()
+        return [_key_outcome(check, f"outcomes[{number}]", each) for number, each in enumerate(request.outcomes)]
+
+
+def notification_message(notification: KeyNotification) -> key_pb2.KeyNotification:
+    """The notification as its owner sees it."""
+    return key_pb2.KeyNotification(
+        uid=notification.uid,
+        key=str(notification.key),
+        version=notification.version,
+        type=_NOTIFICATION_TYPES[notification.type],
+        create_time=timestamp(notification.create_time),
+    )
+
+
+def rewrap_progress(run: RewrapRun | None) -> maintenance_pb.RewrapProgress | None:
+    """How far a run is; None when there is none."""
+    if run is None:
+        return None
+    return maintenance_pb.RewrapProgress(
+        sealing_key_version=run.sealing_key_version,
+        total_count=run.total,
+        remaining_count=run.remaining,
+        failed_count=run.failed,
+        start_time=timestamp(run.start_time),
+        end_time=timestamp(run.end_time),
+    )
+
+
+def _vault_secret(reference: VaultSecretRef | None) -> key_pb2.VaultSecret | None:
+    return None if reference is None else key_pb2.VaultSecret(id=reference.id, version=reference.version)
+
+
+def _status(status: KeyStatus) -> key_pb2.KeyStatus:
+    return key_pb2.KeyStatus(
+        condition=CONDITIONS[status.condition],
+        condition_time=timestamp(status.condition_time),
+        last_use_time=timestamp(status.last_use_time),
+        last_success_time=timestamp(status.last_success_time),
+        last_rejection_time=timestamp(status.last_rejection_time),
+        last_exhaustion_time=timestamp(status.last_exhaustion_time),
+    )
+
+
+def _version(key: Key, version: KeyVersion, now: datetime) -> key_pb2.KeyVersion:
+    return key_pb2.KeyVersion(
+        version=version.number,
+        state=_VERSION_STATES[key.state_of(version, now)],
+        mask=version.mask,
+        fingerprint=version.fingerprint,
+        vault_secret=_vault_secret(version.vault_secret),
+        create_time=timestamp(version.create_time),
+        retire_time=timestamp(version.usable_until),
+        destroy_time=timestamp(version.destroy_time),
+    )
+
+
+def _key_access(field: str, item: access_pb.KeyAccess, service: str) -> KeyAccess | GatehouseError:
+    if item.purpose not in _PURPOSES:
+        return invalid_field(f"{field}.purpose", "must be KEY_PURPOSE_GENERATE or KEY_PURPOSE_PROBE")
     try:
         name = KeyName.parse(item.name, field=f"{field}.name")
     except InvalidArgument as error:
@@ -142,42 +150,33 @@ def _key_access(field: str, item: access_pb.KeyAccess) -> KeyAccess | GatehouseE
     origin = normalised_origin(item.origin)
     if origin is None:
         return invalid_field(f"{field}.origin", "must be an origin such as https://api.openai.com")
-    return KeyAccess(name=name, origin=origin, caller_token=item.caller_token)
+    if item.version < 0:
+        return invalid_field(f"{field}.version", "must not be negative")
+    return KeyAccess(name=name, origin=origin, caller_token=item.caller_token, service=service, version=item.version)
 
 
 def _access_result(result: Opened, domain: str) -> access_pb.KeyAccessResult:
     if isinstance(result, GatehouseError):
         return access_pb.KeyAccessResult(error=to_item_status(result, domain=domain))
-    material = access_pb.KeyMaterial(api_key=result.material.reveal(), version=result.version)
+    material = access_pb.KeyMaterial(
+        api_key=result.material.reveal(), version=result.version, fallback_version=result.fallback_version
+    )
     return access_pb.KeyAccessResult(material=material)
 
 
-def _parsed(check: FieldChecks, parse: Callable[[], T]) -> T | None:
-    try:
-        return parse()
-    except InvalidArgument as error:
-        for violation in error.field_violations:
-            check.fail(violation.field, violation.description)
-        return None
+def _key_outcome(check: FieldChecks, field: str, message: access_pb.KeyOutcome) -> KeyOutcome:
+    name = key_name(check, message.name, field=f"{field}.name")
+    check.that(message.version > 0, f"{field}.version", "is required: a number from 1")
+    check.that(message.HasField("last_use_time"), f"{field}.last_use_time", "is required")
 
+    def time(which: str) -> datetime | None:
+        return time_of(check, f"{field}.{which}", getattr(message, which)) if message.HasField(which) else None  # type: ignore[arg-type]
 
-def _check_material(check: FieldChecks, material: Secret) -> None:
-    problem = problem_with(material)
-    if problem is not None:
-        check.fail("api_key", problem)
-
-
-def _check_request_id(check: FieldChecks, request_id: str) -> None:
-    check.that(not request_id or _UUID.fullmatch(request_id) is not None, "request_id", "must be a UUID")
-
-
-def _request(caller: Caller, method: str, request_id: str, digest: bytes) -> Request:
-    return Request(
-        caller=f"{caller.tenant or ''}/{caller.user}", method=method, request_id=request_id.lower(), digest=digest
+    return KeyOutcome(
+        name=name,
+        version=message.version,
+        last_use_time=time_of(check, f"{field}.last_use_time", message.last_use_time),
+        last_success_time=time("last_success_time"),
+        last_rejection_time=time("last_rejection_time"),
+        last_exhaustion_time=time("last_exhaustion_time"),
     )
-
-
-def _timestamp(time: datetime) -> Timestamp:
-    timestamp = Timestamp()
-    timestamp.FromDatetime(time)
-    return timestamp

@@ -15,11 +15,16 @@ from services.key_vault.domain.permission import Bearer, may_use_key
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyAccess:
-    """One item of a batch: a well-formed name and normalised origin, and the token of the caller it is for."""
+    """One item of a batch: a well-formed name and normalised origin, and the token of the caller it is for.
+
+    `version` 0 is the one in use; `service` is who asks.
+    """
 
     name: KeyName
     origin: str
     caller_token: bytes = field(repr=False)
+    service: str
+    version: int = 0
 
 
 class Bearers(Protocol):
@@ -34,13 +39,15 @@ class Bearers(Protocol):
 class KeyAccessor:
     """Verifies each distinct token of a batch once, drops what is not permitted, and has the rest opened.
 
-    `submit` puts a use among those of the next Vault round; what it returns can be cancelled.
+    `submit` puts a use among those of the next Vault round; what it returns can be cancelled. `denied` is told who
+    reached for a key that is not theirs, in which request, and does not wait.
     """
 
     bearers: Bearers
     submit: Callable[[KeyUse], Awaitable[Opened]]
+    denied: Callable[[Bearer, KeyName, str], None]
 
-    async def __call__(self, items: Sequence[KeyAccess | GatehouseError]) -> list[Opened]:
+    async def __call__(self, items: Sequence[KeyAccess | GatehouseError], request_id: str) -> list[Opened]:
         """One result for each item, in order; an item that is an error already stays that error.
 
         Raises Unavailable `OVERLOADED` when too many wait.
@@ -50,7 +57,7 @@ class KeyAccessor:
             if isinstance(item, KeyAccess) and item.caller_token not in known:
                 known[item.caller_token] = await self._bearer(item.caller_token)
         # Only now, all at once: whoever waits for a token to be verified holds up no Vault round of others.
-        waiting = [self._begin(item, known) for item in items]
+        waiting = [self._begin(item, known, request_id) for item in items]
         return [each if isinstance(each, GatehouseError) else await each for each in waiting]
 
     async def _bearer(self, token: bytes) -> Bearer | GatehouseError:
@@ -60,7 +67,7 @@ class KeyAccessor:
             return error
 
     def _begin(
-        self, item: KeyAccess | GatehouseError, known: dict[bytes, Bearer | GatehouseError]
+        self, item: KeyAccess | GatehouseError, known: dict[bytes, Bearer | GatehouseError], request_id: str
     ) -> Awaitable[Opened] | GatehouseError:
         if isinstance(item, GatehouseError):
             return item
@@ -69,5 +76,6 @@ class KeyAccessor:
             return bearer
         # The same answer whether the key exists or not: it has not been looked up.
         if not may_use_key(bearer, item.name.owner):
+            self.denied(bearer, item.name, request_id)
             return permission_denied()
-        return self.submit(KeyUse(name=item.name, origin=item.origin))
+        return self.submit(KeyUse(name=item.name, origin=item.origin, service=item.service, version=item.version))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
 from libs.core.clock import Clock
+from services.key_vault.domain.changes import Occasion, recalled, record
 from services.key_vault.domain.commands import CreateKey
-from services.key_vault.domain.digests import Digests
 from services.key_vault.domain.errors import key_exists
-from services.key_vault.domain.key import Key, KeyState
-from services.key_vault.domain.ports import KeyStore, KeyTransaction, Sealer
-from services.key_vault.domain.sealing import sealing_context
+from services.key_vault.domain.find_duplicates import with_duplicates
+from services.key_vault.domain.key import Key, KeyState, KeyVersion
+from services.key_vault.domain.ports import KeyAnswer, KeyStore, KeyTransaction
+from services.key_vault.domain.take_material import MaterialTaker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,28 +23,30 @@ class KeyCreator:
     """
 
     store: KeyStore
-    sealer: Sealer
-    digests: Digests
+    materials: MaterialTaker
     clock: Clock
     new_uid: Callable[[], str]
 
-    async def __call__(self, command: CreateKey) -> Key:
+    async def __call__(self, command: CreateKey) -> KeyAnswer:
         """The new key; a repeated request gets that of the first time.
 
-        Raises AlreadyExists `KEY_EXISTS`, InvalidArgument `REQUEST_ID_REUSED`, and Unavailable.
+        Raises AlreadyExists `KEY_EXISTS`, InvalidArgument `REQUEST_ID_REUSED`, Unavailable, and what reading a Vault
+        secret raises.
         """
-        now = self.clock.now()
+        occasion = Occasion(now=self.clock.now(), uid=self.new_uid())
         # Asked once before Vault is: what is answered already needs no Vault, and a taken name no ciphertext.
-        answered = await self.store.read(lambda transaction: _answered(transaction, command, now))
+        answered = await self.store.read(lambda transaction: _answered(transaction, command, occasion))
         if answered is not None:
             return answered
-        key = self._new_key(command, now)
-        ciphertext = await self.sealer.seal(command.material, sealing_context(key.name.owner, key.uid, key.version))
+        owner = command.name.owner
+        read = await self.materials.read(owner, command.origin, command.material)
+        key = self._new_key(command, self.materials.version(owner, 1, command.material, read, occasion.now))
+        ciphertext = await self.materials.seal(key, command.material)
         if command.validate_only:
-            return key
-        return await self.store.write(lambda transaction: _store(transaction, command, key, ciphertext))
+            return await self.store.read(lambda transaction: with_duplicates(transaction, key, command.author))
+        return await self.store.write(lambda transaction: _store(transaction, command, key, ciphertext, occasion))
 
-    def _new_key(self, command: CreateKey, now: datetime) -> Key:
+    def _new_key(self, command: CreateKey, version: KeyVersion) -> Key:
         return Key(
             name=command.name,
             uid=self.new_uid(),
@@ -53,30 +55,27 @@ class KeyCreator:
             origin=command.origin,
             display_name=command.display_name,
             labels=command.labels,
-            mask=command.material.mask(),
-            fingerprint=self.digests.fingerprint(command.name.owner, command.material),
             state=KeyState.ACTIVE,
-            version=1,
-            create_time=now,
-            update_time=now,
+            version=version.number,
+            last_version=version.number,
+            versions=(version,),
+            create_time=version.create_time,
+            update_time=version.create_time,
         )
 
 
-def _answered(transaction: KeyTransaction, command: CreateKey, now: datetime) -> Key | None:
-    if command.request is not None and not command.validate_only:
-        answered = transaction.requests.recall(command.request, now=now)
-        if answered is not None:
-            return answered
-    if transaction.keys.get(command.name) is not None:
+def _answered(transaction: KeyTransaction, command: CreateKey, occasion: Occasion) -> KeyAnswer | None:
+    answered = None if command.validate_only else recalled(transaction, command, occasion.now)
+    if answered is None and transaction.keys.get(command.name) is not None:
         raise key_exists(command.name)
-    return None
+    return answered
 
 
-def _store(transaction: KeyTransaction, command: CreateKey, key: Key, ciphertext: str) -> Key:
-    answered = _answered(transaction, command, key.create_time)
+def _store(transaction: KeyTransaction, command: CreateKey, key: Key, ciphertext: str, occasion: Occasion) -> KeyAnswer:
+    answered = _answered(transaction, command, occasion)
     if answered is not None:
         return answered
     transaction.keys.add(key, ciphertext)
-    if command.request is not None:
-        transaction.requests.remember(command.request, key, now=key.create_time)
-    return key
+    answer = with_duplicates(transaction, key, command.author)
+    record(transaction, command, answer, occasion, {"provider_type": key.provider_type, "origin": key.origin})
+    return answer

@@ -21,13 +21,17 @@ class Digests:
         self._key = key
 
     def fingerprint(self, owner: Owner, material: Secret) -> str:
-        """16 hexadecimal digits: the same for the same material of the same owner, nothing else can be told."""
-        # An owner begins with `platform` or `tenants/`, so no fingerprint is also the digest of a request.
-        return self._mac(f"{owner}|".encode() + material.reveal()).hex()[:_FINGERPRINT_DIGITS]
+        """16 hexadecimal digits: the same for the same material within one tenant, nothing else can be told."""
+        # A tenant begins with `platform` or `tenants/`, so no fingerprint is also the digest of a request.
+        return self._mac(f"{Owner(owner.tenant)}|".encode() + material.reveal()).hex()[:_FINGERPRINT_DIGITS]
 
     def of_request(self, request: Secret) -> bytes:
         """32 bytes for a request in its deterministic encoding, without its id."""
         return self._mac(b"request|" + request.reveal())
+
+    def derived_key(self, purpose: str) -> Secret:
+        """A key of its own for another purpose, 32 bytes."""
+        return Secret(self._mac(f"key|{purpose}".encode()))
 
     def _mac(self, message: bytes) -> bytes:
         return hmac.digest(self._key.reveal(), message, hashlib.sha256)

@@ -32,6 +32,15 @@ class Reason(enum.StrEnum):
     KEY_EXISTS = "KEY_EXISTS"
     ORIGIN_MISMATCH = "ORIGIN_MISMATCH"
     KEY_UNREADABLE = "KEY_UNREADABLE"
+    KEY_DISABLED = "KEY_DISABLED"
+    KEY_UNCHANGED = "KEY_UNCHANGED"
+    KEY_VERSION_NOT_FOUND = "KEY_VERSION_NOT_FOUND"
+    KEY_VERSION_IN_USE = "KEY_VERSION_IN_USE"
+    KEY_VERSION_DESTROYED = "KEY_VERSION_DESTROYED"
+    KEY_VERSION_RETIRED = "KEY_VERSION_RETIRED"
+    VAULT_SECRET_NOT_ALLOWED = "VAULT_SECRET_NOT_ALLOWED"  # noqa: S105 - the name of a reason
+    VAULT_SECRET_MISSING = "VAULT_SECRET_MISSING"  # noqa: S105 - the name of a reason
+    VAULT_SECRET_DENIED = "VAULT_SECRET_DENIED"  # noqa: S105 - the name of a reason
     VAULT_SEALED = "VAULT_SEALED"
     VAULT_UNREACHABLE = "VAULT_UNREACHABLE"
     VAULT_DENIED = "VAULT_DENIED"
@@ -86,6 +95,84 @@ def key_unreadable(name: KeyName) -> FailedPrecondition:
     return _unusable(Reason.KEY_UNREADABLE, name, f"{name} cannot be opened by Vault; enter it again")
 
 
+def key_disabled(name: KeyName) -> FailedPrecondition:
+    """Its owner took it out of use."""
+    return _unusable(Reason.KEY_DISABLED, name, f"{name} is disabled; enable it or use another key")
+
+
+def key_unchanged(name: KeyName) -> FailedPrecondition:
+    """The new material is the old one."""
+    return _unusable(
+        Reason.KEY_UNCHANGED, name, f"this is the material that {name} has already; make a new key at the provider"
+    )
+
+
+def key_version_not_found(name: KeyName, version: int) -> NotFound:
+    """There is no such version, or no longer."""
+    return NotFound(
+        Reason.KEY_VERSION_NOT_FOUND,
+        f"{name} has no version {version}; read the key to see which it has",
+        metadata={"name": str(name), "version": str(version)},
+    )
+
+
+def key_version_in_use(name: KeyName, version: int) -> FailedPrecondition:
+    """It is the current one."""
+    return _unusable(
+        Reason.KEY_VERSION_IN_USE,
+        name,
+        f"version {version} of {name} is in use; rotate or delete the key to be rid of it",
+        version=str(version),
+    )
+
+
+def key_version_destroyed(name: KeyName, version: int) -> FailedPrecondition:
+    """Its material is gone for ever."""
+    return _unusable(
+        Reason.KEY_VERSION_DESTROYED,
+        name,
+        f"version {version} of {name} was destroyed; enter the key again by rotating",
+        version=str(version),
+    )
+
+
+def key_version_retired(name: KeyName, version: int) -> FailedPrecondition:
+    """It was replaced and its overlap is over, or it is gone, perhaps with its key."""
+    return _unusable(
+        Reason.KEY_VERSION_RETIRED,
+        name,
+        f"version {version} of {name} is not usable any more: it was replaced, or is gone",
+        version=str(version),
+    )
+
+
+def vault_secret_not_allowed(secret_id: str) -> FailedPrecondition:
+    """The operator's mapping does not have it for this owner. The same whether others may use it or not."""
+    return _unusable_secret(
+        Reason.VAULT_SECRET_NOT_ALLOWED,
+        secret_id,
+        f"the Vault secret {secret_id} is not allowed for this owner; the operator of Gatehouse can allow it",
+    )
+
+
+def vault_secret_missing(secret_id: str) -> FailedPrecondition:
+    """There is no such secret, version or field, or what it holds is no text."""
+    return _unusable_secret(
+        Reason.VAULT_SECRET_MISSING,
+        secret_id,
+        f"Vault holds no provider key where the secret {secret_id} points to; store it there, or name another version",
+    )
+
+
+def vault_secret_denied(secret_id: str) -> FailedPrecondition:
+    """Vault's policy does not let this service read it. Other secrets may be fine."""
+    return _unusable_secret(
+        Reason.VAULT_SECRET_DENIED,
+        secret_id,
+        f"Vault does not let key_vault read the secret {secret_id}; the operator must allow it in Vault's policy",
+    )
+
+
 def vault_sealed() -> Unavailable:
     """Vault has to be unsealed or initialised by its operator."""
     return Unavailable(Reason.VAULT_SEALED, "Vault is sealed; unseal it", retry_delay_s=_RETRY_DELAY_S)
@@ -95,6 +182,15 @@ def vault_unreachable() -> Unavailable:
     """Vault does not answer, is a standby, or answers what Vault would not."""
     return Unavailable(
         Reason.VAULT_UNREACHABLE, "Vault does not answer; try again shortly", retry_delay_s=_RETRY_DELAY_S
+    )
+
+
+def vault_throttled() -> Unavailable:
+    """A rate-limit quota of Vault is used up."""
+    return Unavailable(
+        Reason.VAULT_UNREACHABLE,
+        "Vault's rate-limit quota lets no more calls through; try again shortly, or have its operator raise the quota",
+        retry_delay_s=_RETRY_DELAY_S,
     )
 
 
@@ -120,4 +216,13 @@ def _unusable(reason: Reason, name: KeyName, message: str, **metadata: str) -> F
         message,
         metadata={"name": str(name), **metadata},
         precondition_violations=(PreconditionViolation(type=reason, subject=str(name), description=message),),
+    )
+
+
+def _unusable_secret(reason: Reason, secret_id: str, message: str) -> FailedPrecondition:
+    return FailedPrecondition(
+        reason,
+        message,
+        metadata={"vault_secret": secret_id},
+        precondition_violations=(PreconditionViolation(type=reason, subject=secret_id, description=message),),
     )

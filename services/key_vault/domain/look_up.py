@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from libs.core.resource_names import KeyName, Owner
 from services.key_vault.domain.errors import etag_mismatch, key_not_found
 from services.key_vault.domain.key import Key
-from services.key_vault.domain.ports import KeyTransaction
+from services.key_vault.domain.ports import KeyFilter, KeyTransaction
 
 
 def get_key(transaction: KeyTransaction, name: KeyName, *, etag: str = "") -> Key:
@@ -20,6 +20,8 @@ def get_key(transaction: KeyTransaction, name: KeyName, *, etag: str = "") -> Ke
     return key
 
 
-def list_keys(transaction: KeyTransaction, owner: Owner, *, after: str | None, size: int) -> Sequence[Key]:
-    """A page of the keys of exactly `owner`, by id, and one more when there is a next page."""
-    return transaction.keys.page(owner, after=after, limit=size + 1)
+def list_keys(
+    transaction: KeyTransaction, owner: Owner, wanted: KeyFilter, *, after: tuple[str, str] | None, size: int
+) -> Sequence[Key]:
+    """A page of the keys of `owner`, by user and id, and one more when there is a next page."""
+    return transaction.keys.page(owner, wanted, after=after, limit=size + 1)

@@ -13,6 +13,8 @@ class Bearer:
 
     tenant: str | None
     user: str | None
+    actor: str = ""
+    roles: tuple[str, ...] = ()
 
 
 def may_use_key(bearer: Bearer, owner: Owner) -> bool:

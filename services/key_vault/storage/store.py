@@ -1,7 +1,8 @@
-"""The port `KeyStore` over a Database."""
+"""The port `KeyStore` over a Database: one writer at a time, also among replicas."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +10,25 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from libs.core.audit_seal import HeadSeal
 from libs.storage.database import Database
 from services.key_vault.domain.ports import KeyTransaction
+from services.key_vault.storage.audit import AuditRepository
 from services.key_vault.storage.keys import KeyRepository
 from services.key_vault.storage.requests import RequestRepository
+from services.key_vault.storage.rewraps import RewrapRepository
+from services.key_vault.storage.statuses import KeyStatusRepository
+from services.key_vault.storage.tables import audit_log
+from services.key_vault.storage.uses import KeyUseRepository
 
 T = TypeVar("T")
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+APPEND_ONLY = frozenset({audit_log.events.name})
+"""The tables of which the service's own role may read and add rows only."""
+
+_LOCK_KEY = int.from_bytes(hashlib.sha256(b"gatehouse key vault").digest()[:8], signed=True)
+_POSTGRES_LOCK = f"SELECT pg_advisory_xact_lock({_LOCK_KEY})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +37,45 @@ class SqlTransaction:
 
     keys: KeyRepository
     requests: RequestRepository
+    audit: AuditRepository
+    statuses: KeyStatusRepository
+    uses: KeyUseRepository
+    rewraps: RewrapRepository
 
 
 class SqlKeyStore:
-    """Keys in SQLite or PostgreSQL. The database belongs to whoever opened it."""
+    """Keys in SQLite or PostgreSQL. The database belongs to whoever opened it; `seal` is put on heads of audit chains.
 
-    def __init__(self, database: Database) -> None:
+    What is written is rare beside what is read, so it is written by one at a time: works that are committed together
+    take their row locks in no common order, and replicas that locked row by row would meet in deadlocks. What a work
+    has read stays as it is until its transaction ends. SQLite has one writer anyway; one lock gives PostgreSQL the same
+    rule. Readers do not wait for it.
+    """
+
+    def __init__(self, database: Database, seal: HeadSeal) -> None:
         self._database = database
+        self._seal = seal
 
     async def write(self, work: Callable[[KeyTransaction], T]) -> T:
         """See `KeyStore`."""
-        return await self._database.write(lambda connection: work(_transaction(connection, locking=True)))
+
+        def run(connection: Connection) -> T:
+            if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql(_POSTGRES_LOCK).close()
+            return work(self._transaction(connection))
+
+        return await self._database.write(run)
 
     async def read(self, work: Callable[[KeyTransaction], T]) -> T:
         """See `KeyStore`."""
-        return await self._database.read(lambda connection: work(_transaction(connection, locking=False)))
+        return await self._database.read(lambda connection: work(self._transaction(connection)))
 
-
-def _transaction(connection: Connection, *, locking: bool) -> SqlTransaction:
-    return SqlTransaction(KeyRepository(connection, locking=locking), RequestRepository(connection))
+    def _transaction(self, connection: Connection) -> SqlTransaction:
+        return SqlTransaction(
+            keys=KeyRepository(connection),
+            requests=RequestRepository(connection),
+            audit=AuditRepository(connection, self._seal),
+            statuses=KeyStatusRepository(connection),
+            uses=KeyUseRepository(connection),
+            rewraps=RewrapRepository(connection),
+        )

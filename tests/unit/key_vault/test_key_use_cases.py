@@ -2,52 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
-from typing import Any
+from datetime import timedelta
 
 import pytest
 
-from libs.core.errors import Aborted, AlreadyExists, InvalidArgument, NotFound, Unavailable
+from libs.core.audit import AuditEvent, AuditOutcome
+from libs.core.errors import Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from libs.core.resource_names import KeyName
 from libs.core.secret import Secret
-from services.key_vault.domain.commands import CreateKey, DeleteKey, RotateKey
-from services.key_vault.domain.create_key import KeyCreator
+from services.key_vault.domain.commands import DeleteKey, RotateKey
 from services.key_vault.domain.delete_key import delete_key
 from services.key_vault.domain.digests import Digests
 from services.key_vault.domain.errors import vault_sealed
-from services.key_vault.domain.key import Key
-from services.key_vault.domain.ports import Ciphertext, Request
-from services.key_vault.domain.rotate_key import KeyRotator
-from services.key_vault.domain.sealing import sealing_context
-from tests.unit.key_vault.memory import FakeVault, HandClock, MemoryStore
+from services.key_vault.domain.key import Condition, Key, KeyStatus
+from services.key_vault.domain.ports import KeyAnswer
+from tests.unit.key_vault.memory import MemoryContent
+from tests.unit.key_vault.world import ANN, CREATE, NAME, NEW, NEWEST, OLD, ORIGIN, World, a_request
 
-NAME = KeyName.parse("tenants/acme/keys/openai")
-OLD, NEW = Secret(b"sk-old-0123456789"), Secret(b"sk-new-9876543210")
-
-
-class World:
-    def __init__(self) -> None:
-        self.store = MemoryStore()
-        self.vault = FakeVault()
-        self.clock = HandClock()
-        self.digests = Digests(Secret(b"k" * 32))
-        uids = (f"uid-{number}" for number in itertools.count(1))
-        parts: dict[str, Any] = {
-            "store": self.store,
-            "sealer": self.vault,
-            "digests": self.digests,
-            "clock": self.clock,
-        }
-        self.create = KeyCreator(**parts, new_uid=lambda: next(uids))
-        self.rotate = KeyRotator(**parts)
-
-    async def material(self, name: KeyName = NAME) -> Secret | None:
-        key, ciphertext = self.store.content.rows[name]
-        (material,) = await self.vault.open(
-            [Ciphertext(text=ciphertext, context=sealing_context(name.owner, key.uid, key.version))]
-        )
-        return material
+ROTATE = RotateKey(name=NAME, author=ANN, material=NEW)
+DELETE = DeleteKey(name=NAME, author=ANN)
 
 
 @pytest.fixture
@@ -55,18 +29,12 @@ def world() -> World:
     return World()
 
 
-def a_request(method: str, digest: bytes = b"d") -> Request:
-    return Request(caller="acme/bob", method=method, request_id="r", digest=digest)
-
-
-CREATE = CreateKey(name=NAME, provider_type="openai", origin="https://api.openai.com:443", material=OLD)
-ROTATE = RotateKey(name=NAME, material=NEW)
-
-
 async def test_a_created_key_opens_to_its_material(world: World) -> None:
-    key = await world.create(CREATE)
+    key = (await world.create(CREATE)).key
     assert await world.material() == OLD
-    assert (key.version, key.revision, key.mask, key.rotate_time) == (1, 1, "…6789", None)
+    assert (key.version, key.last_version, key.revision, key.current.mask) == (1, 1, 1, "…6789")
+    assert (key.rotate_time, key.fallback, key.status) == (None, None, KeyStatus())
+    assert world.key() == key
 
 
 async def test_a_taken_name_costs_no_vault_call(world: World) -> None:
@@ -77,29 +45,32 @@ async def test_a_taken_name_costs_no_vault_call(world: World) -> None:
 
 
 async def test_a_name_taken_while_vault_seals_is_noticed(world: World) -> None:
-    other = replace(await world.create(replace(CREATE, validate_only=True)), uid="of somebody else")
-    world.vault.while_sealing = lambda: world.store.content.add(other, "theirs")
+    other = replace((await world.create(replace(CREATE, validate_only=True))).key, uid="of somebody else")
+    world.vault.while_sealing = lambda: world.store.transaction.keys.add(other, "theirs")
     with pytest.raises(AlreadyExists):
         await world.create(CREATE)
-    assert world.store.content.rows[NAME] == (other, "theirs")
+    assert world.key() == other
+    assert world.store.content.ciphertexts == {(other.uid, 1): "theirs"}
 
 
 async def test_nothing_is_stored_when_vault_cannot_seal(world: World) -> None:
     world.vault.failure = vault_sealed()
     with pytest.raises(Unavailable, match="sealed"):
         await world.create(replace(CREATE, request=a_request("CreateKey")))
-    assert world.store.content.rows == {}
-    assert world.store.content.remembered == {}
+    assert world.store.content == MemoryContent()
 
 
 async def test_validate_only_answers_what_would_be_and_stores_nothing(world: World) -> None:
-    key = await world.create(replace(CREATE, validate_only=True, request=a_request("CreateKey")))
-    assert (key.name, key.mask) == (NAME, "…6789")
-    assert world.store.content.rows == {}
-    assert world.store.content.remembered == {}
+    answer = await world.create(replace(CREATE, validate_only=True, request=a_request("CreateKey")))
+    assert (answer.key.name, answer.key.current.mask) == (NAME, "…6789")
+    assert world.store.content == MemoryContent()
 
 
-async def test_validate_only_finds_a_taken_name(world: World) -> None:
+async def test_validate_only_finds_a_taken_name_and_a_sealed_vault(world: World) -> None:
+    world.vault.failure = vault_sealed()
+    with pytest.raises(Unavailable):
+        await world.create(replace(CREATE, validate_only=True))
+    world.vault.failure = None
     await world.create(CREATE)
     with pytest.raises(AlreadyExists):
         await world.create(replace(CREATE, validate_only=True))
@@ -108,7 +79,7 @@ async def test_validate_only_finds_a_taken_name(world: World) -> None:
 async def test_a_repeated_create_answers_the_same_even_when_the_key_is_gone_and_vault_sealed(world: World) -> None:
     command = replace(CREATE, request=a_request("CreateKey"))
     first = await world.create(command)
-    await world.store.write(lambda transaction: delete_key(transaction, DeleteKey(name=NAME)))
+    await world.change(delete_key, DELETE)
     world.vault.failure = vault_sealed()
     assert await world.create(command) == first
 
@@ -121,100 +92,227 @@ async def test_a_request_id_for_another_request_is_refused(world: World) -> None
 
 async def test_two_equal_requests_at_once_make_one_key(world: World) -> None:
     command = replace(CREATE, request=a_request("CreateKey"))
-    first: list[Key] = []
+    base = (await world.create(replace(CREATE, validate_only=True))).key
+    first: list[KeyAnswer] = []
 
     def meanwhile() -> None:
         world.vault.while_sealing = lambda: None
-        key = replace(base, uid="the other's")
-        world.store.content.add(key, "theirs")
-        world.store.content.remember(a_request("CreateKey"), key, now=world.clock.now())
-        first.append(key)
+        answer = KeyAnswer(key=replace(base, uid="the other's"))
+        world.store.transaction.keys.add(answer.key, "theirs")
+        world.store.transaction.requests.remember(a_request("CreateKey"), answer, now=world.clock.now())
+        first.append(answer)
 
-    base = await world.create(replace(CREATE, validate_only=True))
     world.vault.while_sealing = meanwhile
     assert [await world.create(command)] == first
 
 
 async def test_rotating_replaces_material_mask_and_fingerprint(world: World) -> None:
-    before = await world.create(CREATE)
+    before = (await world.create(CREATE)).key
     world.clock.seconds += 60
-    after = await world.rotate(ROTATE)
+    after = (await world.rotate(ROTATE)).key
     assert await world.material() == NEW
-    assert (after.version, after.revision, after.mask) == (2, 2, "…3210")
-    assert after.fingerprint != before.fingerprint
+    assert (after.version, after.last_version, after.revision, after.current.mask) == (2, 2, 2, "…3210")
+    assert after.current.fingerprint != before.current.fingerprint
     assert after.etag != before.etag
     assert (after.uid, after.create_time, after.rotate_time) == (before.uid, before.create_time, world.clock.now())
+    assert world.key() == after
+
+
+async def test_the_old_version_stays_usable_for_the_overlap_and_not_longer(world: World) -> None:
+    await world.create(CREATE)
+    overlap = timedelta(hours=1)
+    key = (await world.rotate(replace(ROTATE, overlap=overlap))).key
+    assert key.fallback is not None
+    assert (key.fallback.number, key.fallback.usable_until) == (1, world.clock.now() + overlap)
+    assert await world.material(version=1) == OLD
+
+
+async def test_a_rotation_to_the_same_material_changes_nothing(world: World) -> None:
+    before = (await world.create(CREATE)).key
+    with pytest.raises(FailedPrecondition) as caught:
+        await world.rotate(replace(ROTATE, material=OLD))
+    assert caught.value.reason == "KEY_UNCHANGED"
+    assert world.vault.sealed == 1
+    assert world.key() == before
+
+
+async def test_validating_a_rotation_answers_what_would_be_and_stores_nothing(world: World) -> None:
+    await world.create(CREATE)
+    before = world.store.content.snapshot()
+    answer = await world.rotate(replace(ROTATE, validate_only=True, request=a_request("RotateKey")))
+    assert (answer.key.version, answer.key.current.mask) == (2, "…3210")
+    assert world.store.content == before
+    world.vault.failure = vault_sealed()
+    with pytest.raises(Unavailable):
+        await world.rotate(replace(ROTATE, validate_only=True))
 
 
 async def test_a_stale_etag_rotates_and_deletes_nothing(world: World) -> None:
-    stale = (await world.create(CREATE)).etag
-    current = await world.rotate(ROTATE)
+    stale = (await world.create(CREATE)).key.etag
+    current = (await world.rotate(ROTATE)).key
     with pytest.raises(Aborted):
-        await world.rotate(replace(ROTATE, etag=stale))
+        await world.rotate(replace(ROTATE, material=NEWEST, etag=stale))
     with pytest.raises(Aborted):
-        await world.store.write(lambda transaction: delete_key(transaction, DeleteKey(name=NAME, etag=stale)))
-    assert world.store.content.get(NAME) == current
+        await world.change(delete_key, replace(DELETE, etag=stale))
+    assert world.key() == current
 
 
 async def test_rotating_or_deleting_a_missing_key_is_not_found(world: World) -> None:
     with pytest.raises(NotFound):
         await world.rotate(ROTATE)
     with pytest.raises(NotFound):
-        await world.store.write(lambda transaction: delete_key(transaction, DeleteKey(name=NAME)))
+        await world.change(delete_key, DELETE)
 
 
 async def test_the_old_material_stays_when_vault_cannot_seal_the_new(world: World) -> None:
-    await world.create(CREATE)
+    before = (await world.create(CREATE)).key
     world.vault.failure = vault_sealed()
     with pytest.raises(Unavailable):
         await world.rotate(ROTATE)
     world.vault.failure = None
     assert await world.material() == OLD
+    assert world.key() == before
 
 
-async def test_whoever_loses_a_race_seals_again_for_the_version_it_gets(world: World) -> None:
-    created = await world.create(CREATE)
-    others = iter([created.rotated(mask="…", fingerprint="f", now=world.clock.now())])
-
-    def overtaken() -> None:
-        for other in others:
-            world.store.content.replace_material(other, "theirs")
-
-    world.vault.while_sealing = overtaken
-    assert (await world.rotate(ROTATE)).version == 3
-    assert await world.material() == NEW
-
-
-async def test_whoever_loses_a_race_with_an_etag_is_told(world: World) -> None:
-    created = await world.create(CREATE)
-    other = created.rotated(mask="…", fingerprint="f", now=world.clock.now())
-    world.vault.while_sealing = lambda: world.store.content.replace_material(other, "theirs")
-    with pytest.raises(Aborted):
-        await world.rotate(replace(ROTATE, etag=created.etag))
-    assert world.store.content.rows[NAME] == (other, "theirs")
+@pytest.mark.parametrize("with_etag", [False, True])
+async def test_whoever_loses_a_race_is_told_and_the_winner_stays(world: World, with_etag: bool) -> None:
+    created = (await world.create(CREATE)).key
+    other = created.rotated(
+        replace(created.current, number=2, fingerprint="theirs"), overlap=timedelta(0), now=world.clock.now()
+    )
+    world.vault.while_sealing = lambda: world.store.transaction.keys.add_version(other, "theirs")
+    with pytest.raises(Aborted) as caught:
+        await world.rotate(replace(ROTATE, etag=created.etag if with_etag else ""))
+    assert caught.value.reason == "ETAG_MISMATCH"
+    assert world.key() == other
+    assert world.store.content.ciphertexts[other.uid, 2] == "theirs"
 
 
-async def test_a_key_that_never_stands_still_ends_in_aborted(world: World) -> None:
-    await world.create(CREATE)
+async def test_a_key_made_anew_while_vault_seals_is_not_taken_for_the_old_one(world: World) -> None:
+    created = (await world.create(CREATE)).key
 
-    def overtaken() -> None:
-        current = world.store.content.rows[NAME][0]
-        other = current.rotated(mask="…", fingerprint="f", now=world.clock.now())
-        world.store.content.replace_material(other, "theirs")
+    def replaced() -> None:
+        world.store.transaction.keys.remove(created)
+        world.store.transaction.keys.add(replace(created, uid="another"), "theirs")
 
-    world.vault.while_sealing = overtaken
+    world.vault.while_sealing = replaced
     with pytest.raises(Aborted):
         await world.rotate(ROTATE)
+    assert world.key().uid == "another"
+
+
+async def test_what_was_reported_while_vault_seals_is_kept(world: World) -> None:
+    created = (await world.create(CREATE)).key
+    used = world.clock.now() + timedelta(seconds=1)
+    reported = KeyStatus(condition=Condition.REJECTED, last_use_time=used, last_rejection_time=used)
+    world.vault.while_sealing = lambda: world.store.transaction.statuses.put({created.uid: reported})
+    answer = await world.rotate(ROTATE)
+    assert answer.key.status == world.key().status == KeyStatus(last_use_time=used)
 
 
 async def test_a_repeated_rotation_happens_once(world: World) -> None:
     await world.create(CREATE)
     command = replace(ROTATE, request=a_request("RotateKey"))
     first = await world.rotate(command)
+    await world.rotate(replace(ROTATE, material=NEWEST))
     assert await world.rotate(command) == first
-    assert first.version == 2
+    assert world.key().version == 3
     world.clock.seconds += 24 * 3600
-    assert (await world.rotate(command)).version == 3
+    assert (await world.rotate(command)).key.version == 4
+
+
+async def test_a_rotation_that_was_overtaken_by_its_own_repetition_answers_the_same(world: World) -> None:
+    await world.create(CREATE)
+    command = replace(ROTATE, request=a_request("RotateKey"))
+    answers: list[Key] = []
+
+    def meanwhile() -> None:
+        world.vault.while_sealing = lambda: None
+        key = world.key()
+        other = key.rotated(
+            replace(key.current, number=2, fingerprint="new"), overlap=timedelta(0), now=world.clock.now()
+        )
+        world.store.transaction.keys.add_version(other, "theirs")
+        world.store.transaction.requests.remember(a_request("RotateKey"), KeyAnswer(key=other), now=world.clock.now())
+        answers.append(other)
+
+    world.vault.while_sealing = meanwhile
+    assert [(await world.rotate(command)).key] == answers
+
+
+async def test_deleting_erases_every_version(world: World) -> None:
+    await world.create(CREATE)
+    await world.rotate(ROTATE)
+    await world.change(delete_key, DELETE)
+    assert world.store.content.keys == {}
+    assert world.store.content.ciphertexts == {}
+
+
+async def test_a_repeated_deletion_does_not_touch_the_key_made_since(world: World) -> None:
+    command = replace(DELETE, request=a_request("DeleteKey"))
+    await world.create(CREATE)
+    await world.change(delete_key, command)
+    made = (await world.create(CREATE)).key
+    await world.change(delete_key, command)
+    assert world.key() == made
+
+
+async def test_each_change_is_one_event_by_whom_from_where_to_what(world: World) -> None:
+    created = (await world.create(replace(CREATE, request=a_request("CreateKey")))).key
+    await world.create(replace(CREATE, request=a_request("CreateKey")))
+    await world.rotate(replace(ROTATE, overlap=timedelta(seconds=90)))
+    await world.change(delete_key, DELETE)
+    events = world.audited()
+    assert [(event.action, dict(event.details)) for event in events] == [
+        ("CreateKey", {"provider_type": "openai", "origin": ORIGIN}),
+        ("RotateKey", {"version": "2", "overlap_s": "90"}),
+        ("DeleteKey", {"uid": created.uid}),
+    ]
+    assert events[0] == AuditEvent(
+        scope="tenants/acme",
+        event_id=events[0].event_id,
+        time=world.clock.now(),
+        actor="tenants/acme/users/ann",
+        roles=("tenant_admin",),
+        address="192.0.2.7",
+        action="CreateKey",
+        target=str(NAME),
+        outcome=AuditOutcome.SUCCEEDED,
+        reason="",
+        request_id="req-1",
+        details=events[0].details,
+    )
+
+
+async def test_what_failed_is_not_in_the_audit_log(world: World) -> None:
+    await world.create(CREATE)
+    with pytest.raises(AlreadyExists):
+        await world.create(CREATE)
+    with pytest.raises(FailedPrecondition):
+        await world.rotate(replace(ROTATE, material=OLD))
+    assert [event.action for event in world.audited()] == ["CreateKey"]
+
+
+async def test_a_change_that_cannot_be_recorded_is_not_made(world: World) -> None:
+    # Longer than an event takes: what stands for any failure to record.
+    author = replace(ANN, request_id="x" * 129)
+    with pytest.raises(ValueError, match="request_id"):
+        await world.create(replace(CREATE, author=author))
+    assert world.store.content == MemoryContent()
+
+
+async def test_what_happens_to_a_users_key_is_in_the_log_of_its_tenant(world: World) -> None:
+    await world.create(replace(CREATE, name=KeyName.parse("tenants/acme/users/bob/keys/mine")))
+    await world.create(replace(CREATE, name=KeyName.parse("platform/keys/ours")))
+    assert [event.target for event in world.audited()] == ["tenants/acme/users/bob/keys/mine"]
+    assert [event.target for event in world.audited("platform")] == ["platform/keys/ours"]
+
+
+async def test_no_material_is_in_what_is_stored_or_recorded(world: World) -> None:
+    await world.create(replace(CREATE, request=a_request("CreateKey")))
+    await world.rotate(replace(ROTATE, request=a_request("RotateKey")))
+    assert "sk-" not in repr(world.store.content)
+    assert "sk-" not in repr((CREATE, ROTATE))
 
 
 def test_fingerprints_depend_on_owner_material_and_key() -> None:
@@ -225,3 +323,18 @@ def test_fingerprints_depend_on_owner_material_and_key() -> None:
     assert fingerprint != digests.fingerprint(NAME.owner, NEW)
     assert fingerprint != digests.fingerprint(KeyName.parse("platform/keys/x").owner, OLD)
     assert fingerprint != Digests(Secret(b"other" * 8)).fingerprint(NAME.owner, OLD)
+
+
+def test_a_tenant_and_its_users_share_a_fingerprint() -> None:
+    digests = Digests(Secret(b"k" * 32))
+    users = KeyName.parse("tenants/acme/users/bob/keys/x").owner
+    assert digests.fingerprint(users, OLD) == digests.fingerprint(NAME.owner, OLD)
+    assert digests.fingerprint(KeyName.parse("tenants/globex/keys/x").owner, OLD) != digests.fingerprint(users, OLD)
+
+
+def test_keys_derived_for_other_purposes_differ() -> None:
+    digests = Digests(Secret(b"k" * 32))
+    one, other = digests.derived_key("audit heads"), digests.derived_key("other")
+    assert one != other
+    assert len(one) == 32
+    assert one != Digests(Secret(b"o" * 32)).derived_key("audit heads")

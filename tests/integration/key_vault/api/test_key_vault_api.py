@@ -1,159 +1,31 @@
-"""The whole service on two ports, with a real Vault: what callers and the router see, and what nobody ever sees."""
+"""What callers and the router see of key_vault, and what nobody ever sees."""
 
 from __future__ import annotations
 
 import asyncio
-import io
-import secrets
-import socket
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AsyncExitStack
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import grpc
 import pytest
 from gatehouse.keyvault.v1 import key_access_service_pb2 as access_pb
 from gatehouse.keyvault.v1 import key_pb2
 from gatehouse.keyvault.v1 import key_service_pb2 as pb
-from gatehouse.keyvault.v1.key_access_service_pb2_grpc import KeyAccessServiceStub
-from gatehouse.keyvault.v1.key_service_pb2_grpc import KeyServiceStub
-from google.rpc import status_pb2
 
-from libs.core.errors import GatehouseError
-from libs.rpc.service import Service
-from libs.rpc.status import DETAILS_KEY, from_item_status
-from libs.telemetry.telemetry import configure
-from services.key_vault import app
-from services.key_vault.settings import Settings
-from tests.identities import Identities, Metadata
-from tests.vault import ThrowAwayVault
+from tests.identities import Metadata
+from tests.integration.key_vault.api.served_key_vault import (
+    CANARY,
+    ORIGIN,
+    OTHER_CANARY,
+    ServedKeyVault,
+    create_request,
+    error_of,
+)
 
-CANARY = "sk-canary-" + secrets.token_hex(16)
-OTHER_CANARY = "sk-canary-" + secrets.token_hex(16)
-ORIGIN = "https://api.openai.com"
 REQUEST_ID = "6f9619ff-8b86-d011-b42d-00cf4fc964ff"
 
 
-class World:
-    """A served key_vault with its clients, its database file and its log."""
-
-    def __init__(self, identities: Identities, settings: Settings, log: io.BytesIO, stack: AsyncExitStack) -> None:
-        self.identities = identities
-        self.settings = settings
-        self.log = log
-        self._stack = stack
-        self.admin = identities.bearer("tenant_admin", user="ann")
-        self.seen: list[str] = []
-
-    async def connect(self) -> None:
-        public = await self._channel(self.settings.public_address, self.identities.anonymous())
-        internal = await self._channel(self.settings.internal_address, self.identities.peer("router"))
-        self.keys: Any = KeyServiceStub(public)
-        self.access: Any = KeyAccessServiceStub(internal)
-        self.public_access: Any = KeyAccessServiceStub(public)
-
-    async def _channel(self, address: str, credentials: grpc.ChannelCredentials) -> grpc.aio.Channel:
-        target = address.replace("127.0.0.1", "localhost")
-        return await self._stack.enter_async_context(grpc.aio.secure_channel(target, credentials))
-
-    async def stranger(self, service: str) -> Any:
-        """Another service's view of `AccessKeys`."""
-        return KeyAccessServiceStub(await self._channel(self.settings.internal_address, self.identities.peer(service)))
-
-    async def create(self, key_id: str = "openai", **changes: Any) -> key_pb2.Key:
-        request = create_request(key_id=key_id, **changes)
-        response: pb.CreateKeyResponse = await self.keys.CreateKey(request, metadata=self.admin)
-        self.seen.append(str(response))
-        return response.key
-
-    async def open(self, *items: access_pb.KeyAccess) -> list[str]:
-        """The material or the reason of each item."""
-        response = await self.access.AccessKeys(access_pb.AccessKeysRequest(items=items), timeout=10)
-        return [
-            result.material.api_key.decode() if result.HasField("material") else from_item_status(result.error).reason
-            for result in response.results
-        ]
-
-    def item(
-        self, name: str = "tenants/acme/keys/openai", *, tenant: str = "acme", user: str = "bob", origin: str = ORIGIN
-    ) -> access_pb.KeyAccess:
-        return access_pb.KeyAccess(
-            name=name,
-            origin=origin,
-            caller_token=self.identities.token("member", tenant=tenant, user=user).encode(),
-            purpose=access_pb.KEY_PURPOSE_GENERATE,
-        )
-
-    @property
-    def database(self) -> Path:
-        return Path(self.settings.database_url.removeprefix("sqlite:///"))
-
-
-def create_request(**changes: Any) -> pb.CreateKeyRequest:
-    values: dict[str, Any] = {
-        "parent": "tenants/acme",
-        "key_id": "openai",
-        "key": key_pb2.Key(provider_type="openai", origin=ORIGIN, display_name="Ours"),
-        "api_key": CANARY.encode(),
-    }
-    return pb.CreateKeyRequest(**(values | changes))
-
-
-@pytest.fixture
-async def world(tmp_path: Path, openbao: ThrowAwayVault) -> AsyncIterator[World]:
-    identities = Identities(tmp_path / "state", ("key-vault", "router", "usage-accounting"))
-    fingerprint_key = tmp_path / "fingerprint.key"
-    fingerprint_key.write_text(secrets.token_hex(32))
-    ports = free_ports(2)
-    settings = Settings(
-        **identities.settings("key-vault"),  # type: ignore[arg-type]
-        public_address=f"127.0.0.1:{ports[0]}",
-        internal_address=f"127.0.0.1:{ports[1]}",
-        database_url=f"sqlite:///{tmp_path}/key-vault.db",
-        fingerprint_key_file=fingerprint_key,
-        vault_addr=openbao.bao.address,
-        vault_ca_file=openbao.layout.ca_certificate,
-        vault_writer_role_id_file=openbao.writer_files[0],
-        vault_writer_secret_id_file=openbao.writer_files[1],
-        vault_reader_role_id_file=openbao.reader_files[0],
-        vault_reader_secret_id_file=openbao.reader_files[1],
-        shutdown_grace_s=0.5,
-    )
-    log = io.BytesIO()
-    telemetry = configure("key-vault", log_level="debug", stream=log)
-    async with AsyncExitStack() as stack:
-        stack.callback(telemetry.restore_logs)
-        service = Service(app.NAME, settings, domain=app.DOMAIN, telemetry=telemetry, longest_s={})
-        await stack.enter_async_context(service)
-        await app.compose(settings, service)
-        await service.start()
-        stack.push_async_callback(service.stop)
-        served = World(identities, settings, log, stack)
-        await served.connect()
-        yield served
-
-
-def free_ports(number: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [server.getsockname()[1] for server in sockets]
-    for server in sockets:
-        server.close()
-    return ports
-
-
-async def error_of(call: Any) -> GatehouseError:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    assert CANARY not in str(caught.value)
-    for key, value in caught.value.trailing_metadata() or ():
-        if key == DETAILS_KEY:
-            return from_item_status(status_pb2.Status.FromString(value))
-    raise AssertionError(caught.value)
-
-
-async def test_a_created_key_shows_metadata_and_opens_for_the_router(world: World) -> None:
+async def test_a_created_key_shows_metadata_and_opens_for_the_router(world: ServedKeyVault) -> None:
     key = await world.create()
     assert key.name == "tenants/acme/keys/openai"
     assert (key.origin, key.mask, key.version, key.state) == (
@@ -167,7 +39,7 @@ async def test_a_created_key_shows_metadata_and_opens_for_the_router(world: Worl
     assert await world.open(world.item()) == [CANARY]
 
 
-async def test_rotating_and_deleting_act_on_the_next_access(world: World) -> None:
+async def test_rotating_and_deleting_act_on_the_next_access(world: ServedKeyVault) -> None:
     key = await world.create()
     rotate = pb.RotateKeyRequest(name=key.name, api_key=OTHER_CANARY.encode(), etag=key.etag)
     rotated = (await world.keys.RotateKey(rotate, metadata=world.admin)).key
@@ -184,7 +56,7 @@ async def test_rotating_and_deleting_act_on_the_next_access(world: World) -> Non
     )
 
 
-async def test_no_call_that_starts_after_a_rotation_returned_gets_the_old_key(world: World) -> None:
+async def test_no_call_that_starts_after_a_rotation_returned_gets_the_old_key(world: ServedKeyVault) -> None:
     key = await world.create()
     returned = 1
     stale: list[tuple[int, int]] = []
@@ -208,7 +80,7 @@ async def test_no_call_that_starts_after_a_rotation_returned_gets_the_old_key(wo
     assert stale == []
 
 
-async def test_many_at_once_get_each_their_own_key(world: World) -> None:
+async def test_many_at_once_get_each_their_own_key(world: ServedKeyVault) -> None:
     materials = {f"k{number}": f"sk-canary-{number}-0123456789" for number in range(32)}
     await asyncio.gather(*(world.create(key, api_key=material.encode()) for key, material in materials.items()))
 
@@ -220,13 +92,13 @@ async def test_many_at_once_get_each_their_own_key(world: World) -> None:
         await asyncio.gather(*(call(key) for key in materials for _ in range(2)))
 
 
-async def test_the_largest_batch_is_opened(world: World) -> None:
+async def test_the_largest_batch_is_opened(world: ServedKeyVault) -> None:
     await asyncio.gather(*(world.create(f"k{number}") for number in range(256)))
     items = [world.item(f"tenants/acme/keys/k{number}") for number in range(256)]
     assert await world.open(*items) == [CANARY] * 256
 
 
-async def test_nobody_but_the_router_opens_keys(world: World) -> None:
+async def test_nobody_but_the_router_opens_keys(world: ServedKeyVault) -> None:
     await world.create()
     request = access_pb.AccessKeysRequest(items=[world.item()])
     strangers = await world.stranger("usage-accounting")
@@ -237,7 +109,7 @@ async def test_nobody_but_the_router_opens_keys(world: World) -> None:
     assert (await error_of(world.public_access.AccessKeys(request))).reason == "TOKEN_MISSING"
 
 
-async def test_the_router_opens_only_what_its_caller_owns(world: World) -> None:
+async def test_the_router_opens_only_what_its_caller_owns(world: ServedKeyVault) -> None:
     await world.create()
     await world.create(parent="tenants/acme/users/bob")
     bobs = "tenants/acme/users/bob/keys/openai"
@@ -268,7 +140,7 @@ async def test_the_router_opens_only_what_its_caller_owns(world: World) -> None:
     ]
 
 
-async def test_a_ciphertext_moved_to_another_row_does_not_open_there(world: World) -> None:
+async def test_a_ciphertext_moved_to_another_row_does_not_open_there(world: ServedKeyVault) -> None:
     await world.create("theirs")
     await world.create("mine", api_key=OTHER_CANARY.encode())
     await world.create("third")
@@ -283,7 +155,7 @@ async def test_a_ciphertext_moved_to_another_row_does_not_open_there(world: Worl
     assert await world.open(*map(world.item, names)) == ["KEY_UNREADABLE", CANARY, CANARY]
 
 
-async def test_a_repeated_request_answers_as_the_first_time(world: World) -> None:
+async def test_a_repeated_request_answers_as_the_first_time(world: ServedKeyVault) -> None:
     first = await world.create(request_id=REQUEST_ID)
     assert await world.create(request_id=REQUEST_ID) == first
     other = create_request(request_id=REQUEST_ID, api_key=OTHER_CANARY.encode())
@@ -291,7 +163,7 @@ async def test_a_repeated_request_answers_as_the_first_time(world: World) -> Non
     assert error.reason == "REQUEST_ID_REUSED"
 
 
-async def test_keys_of_an_owner_are_listed_in_pages(world: World) -> None:
+async def test_keys_of_an_owner_are_listed_in_pages(world: ServedKeyVault) -> None:
     for key in ("c", "a", "b"):
         await world.create(key)
     await world.create("a", parent="tenants/acme/users/bob")
@@ -317,7 +189,9 @@ async def test_keys_of_an_owner_are_listed_in_pages(world: World) -> None:
         ({"request_id": "1"}, "request_id"),
     ],
 )
-async def test_a_wrong_field_is_named_and_nothing_stored(world: World, changes: dict[str, Any], field: str) -> None:
+async def test_a_wrong_field_is_named_and_nothing_stored(
+    world: ServedKeyVault, changes: dict[str, Any], field: str
+) -> None:
     request = create_request(**changes)
     error = await error_of(world.keys.CreateKey(request, metadata=world.admin))
     assert [violation.field for violation in error.field_violations] == [field]
@@ -325,7 +199,7 @@ async def test_a_wrong_field_is_named_and_nothing_stored(world: World, changes: 
     assert list(listed.keys) == []
 
 
-async def test_the_material_is_in_no_answer_no_log_and_no_file(world: World) -> None:
+async def test_the_material_is_in_no_answer_no_log_and_no_file(world: ServedKeyVault) -> None:
     key = await world.create(request_id=REQUEST_ID)
     await world.open(world.item())
     rotate = pb.RotateKeyRequest(name=key.name, api_key=OTHER_CANARY.encode(), request_id=REQUEST_ID)
@@ -345,7 +219,7 @@ async def test_the_material_is_in_no_answer_no_log_and_no_file(world: World) -> 
 
 
 async def test_a_defect_whose_text_holds_a_key_reaches_neither_caller_nor_log(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: ServedKeyVault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await world.create()
 

@@ -1,0 +1,1 @@
+"""Where the anchors of the audit chains are kept, outside the database."""

@@ -1,0 +1,89 @@
+"""gatehouse.keyvault.v1.AuditService."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import grpc
+from gatehouse.keyvault.v1 import audit_service_pb2 as pb
+from gatehouse.keyvault.v1.audit_service_pb2_grpc import AuditServiceServicer
+
+from libs.core.page_tokens import decode_page_token, encode_page_token, page_size
+from libs.core.validation import FieldChecks
+from services.key_vault.api import read_audit
+from services.key_vault.api.author import current_author
+from services.key_vault.api.cursors import event_cursor, event_place
+from services.key_vault.domain.anchor_audit import AuditVerdict
+from services.key_vault.domain.changes import Occasion
+from services.key_vault.domain.export_audit import begin_export, following
+from services.key_vault.domain.ports import KeyStore
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class AuditServicer(AuditServiceServicer):
+    """Shows the audit chains; the interceptors have established that the caller may see the one it names."""
+
+    def __init__(
+        self,
+        store: KeyStore,
+        verify: Callable[[str], Awaitable[AuditVerdict]],
+        occasion: Callable[[], Occasion],
+    ) -> None:
+        self._store = store
+        self._verify = verify
+        self._occasion = occasion
+
+    async def ListAuditEvents(
+        self, request: pb.ListAuditEventsRequest, context: _Context
+    ) -> pb.ListAuditEventsResponse:
+        """See the proto."""
+        scope = read_audit.chain_named(request.parent)
+        wanted = read_audit.audit_filter(request.filter)
+        size = page_size(request.page_size)
+        arguments = {"parent": request.parent, "filter": request.filter.SerializeToString(deterministic=True).hex()}
+        before = event_place(decode_page_token(request.page_token, arguments))
+        events = await self._store.read(
+            lambda transaction: transaction.audit.page(scope, wanted, before=before, limit=size + 1)
+        )
+        more = encode_page_token(event_cursor(events[size - 1].sequence), arguments) if len(events) > size else ""
+        shown = map(read_audit.event_message, events[:size])
+        return pb.ListAuditEventsResponse(events=shown, next_page_token=more)
+
+    async def ExportAuditEvents(
+        self, request: pb.ExportAuditEventsRequest, context: _Context
+    ) -> AsyncIterator[pb.ExportAuditEventsResponse]:
+        """See the proto."""
+        scope = read_audit.chain_named(request.parent)
+        with FieldChecks() as check:
+            check.that(request.after_sequence >= 0, "after_sequence", "must not be negative")
+        author, occasion, after = current_author(), self._occasion(), request.after_sequence
+        await self._store.write(
+            lambda transaction: begin_export(transaction, scope, author, occasion, after_sequence=after)
+        )
+        while True:
+            events = await self._store.read(partial(following, scope, after))
+            if not events:
+                return
+            yield pb.ExportAuditEventsResponse(events=map(read_audit.event_message, events))
+            after = events[-1].sequence
+
+    async def VerifyAuditLog(self, request: pb.VerifyAuditLogRequest, context: _Context) -> pb.VerifyAuditLogResponse:
+        """See the proto."""
+        return read_audit.verdict_message(await self._verify(read_audit.chain_named(request.parent)))
+
+    async def ListKeyUse(self, request: pb.ListKeyUseRequest, context: _Context) -> pb.ListKeyUseResponse:
+        """See the proto."""
+        owner, key = read_audit.key_use_scope(request.parent)
+        since = read_audit.since_of(request)
+        size = page_size(request.page_size)
+        arguments = {"parent": request.parent, "since": request.since.SerializeToString(deterministic=True).hex()}
+        after = decode_page_token(request.page_token, arguments)
+        found = await self._store.read(
+            lambda transaction: transaction.uses.page(owner, key, since=since, after=after, limit=size + 1)
+        )
+        more = encode_page_token(found[size - 1][0], arguments) if len(found) > size else ""
+        uses = [read_audit.key_use_message(use) for _, use in found[:size]]
+        return pb.ListKeyUseResponse(uses=uses, next_page_token=more)

@@ -1,0 +1,138 @@
+"""Bringing all ciphertexts to the newest version of Vault's sealing key, while keys are being used.
+
+What is left to do is what is still sealed with an older version, so a run that broke off goes on where it stopped, on
+any replica.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from libs.core.clock import Clock
+from services.key_vault.domain.author import Author, audit_event
+from services.key_vault.domain.ports import Ciphertext, KeyStore, KeyTransaction, Rewrapper, WrappedVersion
+from services.key_vault.domain.rewrap_run import RewrapRun
+from services.key_vault.domain.sealing import sealing_context
+
+MOST_TOGETHER = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRewrapper:
+    """Begins runs and carries them out, a batch at a time."""
+
+    store: KeyStore
+    vault: Rewrapper
+    clock: Clock
+    new_uid: Callable[[], str]
+
+    async def begin(self, author: Author, *, rotate_sealing_key: bool) -> RewrapRun:
+        """The run under way, or a new one; `rotate_sealing_key` gives Vault's key a new version before.
+
+        Raises Unavailable.
+        """
+        under_way = await self.progress()
+        if under_way is not None and under_way.end_time is None:
+            return under_way
+        version = await (self.vault.rotate_sealing_key() if rotate_sealing_key else self.vault.sealing_version())
+        now, uid, event_uid = self.clock.now(), self.new_uid(), self.new_uid()
+
+        def begun(transaction: KeyTransaction) -> RewrapRun:
+            other = transaction.rewraps.get()
+            if other is not None and other.end_time is None:
+                return other
+            total = transaction.keys.count_wrapped_below(version)
+            run = RewrapRun(
+                uid=uid,
+                sealing_key_version=version,
+                total=total,
+                remaining=total,
+                failed=0,
+                start_time=now,
+                end_time=None if total else now,
+            )
+            transaction.rewraps.put(run)
+            details = {"sealing_key_version": str(version), "rotated": str(rotate_sealing_key).lower()}
+            transaction.audit.append(
+                audit_event(author, "RewrapKeys", scope="platform", target="", now=now, uid=event_uid, details=details)
+            )
+            return run
+
+        return await self.store.write(begun)
+
+    async def progress(self) -> RewrapRun | None:
+        """The last run, with what remains of it. Raises Unavailable."""
+        return await self.store.read(lambda transaction: transaction.rewraps.get())
+
+    async def go_on(self) -> bool:
+        """Re-wrap the next batch of the run under way; whether there is more to do. Raises Unavailable."""
+        run = await self.progress()
+        if run is None or run.end_time is not None:
+            return False
+        batch = await self.store.read(
+            lambda transaction: transaction.keys.wrapped_below(
+                run.sealing_key_version, after=(run.after_uid, run.after_version), limit=MOST_TOGETHER
+            )
+        )
+        rewrapped = (
+            await self.vault.rewrap(
+                [
+                    Ciphertext(text=each.ciphertext, context=sealing_context(each.owner, each.key_uid, each.version))
+                    for each in batch
+                ]
+            )
+            if batch
+            else []
+        )
+        return await self.store.write(lambda transaction: self._store(transaction, run, batch, rewrapped))
+
+    def _store(
+        self,
+        transaction: KeyTransaction,
+        run: RewrapRun,
+        batch: Sequence[WrappedVersion],
+        rewrapped: Sequence[str | None],
+    ) -> bool:
+        stored = transaction.rewraps.get()
+        if stored is None or stored.uid != run.uid or stored.end_time is not None:
+            return False
+        for wrapped, ciphertext in zip(batch, rewrapped, strict=True):
+            if ciphertext is not None:
+                transaction.keys.replace_ciphertext(wrapped, ciphertext)
+        # Another replica may have been here meanwhile: what it counted is not counted again.
+        same = (stored.after_uid, stored.after_version) == (run.after_uid, run.after_version)
+        failed = stored.failed + (_count_left(transaction, run, batch) if same else 0)
+        remaining = transaction.keys.count_wrapped_below(run.sealing_key_version)
+        last = (stored.after_uid, stored.after_version)
+        ended = False
+        if same and batch:
+            last = batch[-1].key_uid, batch[-1].version
+        elif same:
+            # What was being sealed when the run began may have been stored behind it: then once more from the start.
+            ended = remaining <= failed
+            last = ("", 0)
+            failed = failed if ended else 0
+        transaction.rewraps.put(
+            replace(
+                stored,
+                remaining=remaining,
+                failed=failed,
+                end_time=self.clock.now() if ended else None,
+                after_uid=last[0],
+                after_version=last[1],
+            )
+        )
+        return not ended
+
+
+def _count_left(transaction: KeyTransaction, run: RewrapRun, batch: Sequence[WrappedVersion]) -> int:
+    """How many of `batch`, which follows what `run` has looked at, are not there yet.
+
+    Those that Vault refused; and those it brought to an older version than it had when the run began, as one does that
+    was restored from a backup: without counting these the run would never end.
+    """
+    left = transaction.keys.wrapped_below(
+        run.sealing_key_version, after=(run.after_uid, run.after_version), limit=len(batch)
+    )
+    return len({(each.key_uid, each.version) for each in left} & {(each.key_uid, each.version) for each in batch})

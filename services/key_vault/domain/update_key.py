@@ -1,0 +1,17 @@
+"""Changing what people see of a key."""
+
+from __future__ import annotations
+
+from services.key_vault.domain.changes import Occasion, change
+from services.key_vault.domain.commands import UpdateKey
+from services.key_vault.domain.key import Key
+from services.key_vault.domain.ports import KeyTransaction
+
+
+def update_key(transaction: KeyTransaction, command: UpdateKey, occasion: Occasion) -> Key:
+    """The key with another display name or other labels. Raises as `change` does."""
+
+    def described(key: Key) -> Key:
+        return key.described(display_name=command.display_name, labels=command.labels, now=occasion.now)
+
+    return change(transaction, command, described, occasion)

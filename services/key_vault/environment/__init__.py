@@ -1,0 +1,1 @@
+"""The environment of the process as a source of the platform's keys."""

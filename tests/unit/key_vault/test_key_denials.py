@@ -1,0 +1,280 @@
+"""Denials on their way into the audit log: in the log of whoever tried, bounded, not lost by another's impatience."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+
+from libs.core.audit import AuditOutcome
+from libs.core.errors import FailedPrecondition, Unavailable
+from libs.core.resource_names import KeyName
+from libs.identity.caller import Caller, Role
+from libs.rpc.denials import Denial
+from services.key_vault.api.denial_hook import denial_hook
+from services.key_vault.domain import denials
+from services.key_vault.domain.author import Author
+from services.key_vault.domain.denials import DenialRecorder
+from services.key_vault.domain.permission import Bearer
+from services.key_vault.domain.ports import KeyTransaction
+from tests.unit.key_vault.world import World
+
+T = TypeVar("T")
+EVE = Author(actor="tenants/globex/users/eve", roles=("member",), address="192.0.2.9", request_id="req-9")
+DOWN = Unavailable("DATABASE_UNAVAILABLE", "down")
+
+
+class Denials:
+    """A recorder over a store whose writes can be held up."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        self.lost = 0
+        self.writes = 0
+        self.may_write = asyncio.Event()
+        self.may_write.set()
+        self.recorder = DenialRecorder(self, self.world.clock, new_uid=self.world.new_uid, lost=self._lose)  # type: ignore[arg-type]
+
+    async def write(self, work: Callable[[KeyTransaction], T]) -> T:
+        self.writes += 1
+        await self.may_write.wait()
+        return await self.world.store.write(work)
+
+    def deny(self, target: str, *, tenant: str | None = "globex") -> None:
+        self.recorder.add(EVE, tenant, action="DeleteKey", target=target, reason="PERMISSION_DENIED")
+
+    def targets(self, scope: str = "tenants/globex") -> list[str]:
+        return [event.target for event in self.world.audited(scope)]
+
+    def _lose(self, count: int) -> None:
+        self.lost += count
+
+
+@pytest.fixture
+async def gathered() -> Denials:
+    return Denials()
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Room for few denials."""
+    monkeypatch.setattr(denials, "MOST_WAITING", 5)
+    return 5
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_a_denial_stands_in_the_log_of_the_tenant_that_tried(gathered: Denials) -> None:
+    gathered.deny("tenants/acme/keys/openai")
+    await gathered.recorder.store()
+    (event,) = gathered.world.audited("tenants/globex")
+    assert (event.actor, event.roles, event.address, event.request_id) == (
+        "tenants/globex/users/eve",
+        ("member",),
+        "192.0.2.9",
+        "req-9",
+    )
+    assert (event.action, event.target, event.outcome, event.reason) == (
+        "DeleteKey",
+        "tenants/acme/keys/openai",
+        AuditOutcome.DENIED,
+        "PERMISSION_DENIED",
+    )
+    assert gathered.world.audited("tenants/acme") == []
+
+
+async def test_the_denial_of_somebody_outside_every_tenant_stands_in_the_platforms_log(gathered: Denials) -> None:
+    gathered.deny("platform/keys/openai", tenant=None)
+    await gathered.recorder.store()
+    assert gathered.targets("platform") == ["platform/keys/openai"]
+
+
+async def test_reaching_for_a_key_in_a_call_is_recorded(gathered: Denials) -> None:
+    bearer = Bearer(tenant="globex", user="eve", actor="tenants/globex/users/eve", roles=("member", "admin"))
+    gathered.recorder.key_access(bearer, KeyName.parse("tenants/acme/keys/openai"), "req-4")
+    await gathered.recorder.store()
+    (event,) = gathered.world.audited("tenants/globex")
+    assert (event.action, event.target, event.actor, event.roles, event.request_id, event.reason) == (
+        "AccessKeys",
+        "tenants/acme/keys/openai",
+        "tenants/globex/users/eve",
+        ("admin", "member"),
+        "req-4",
+        "PERMISSION_DENIED",
+    )
+
+
+async def test_the_hook_records_before_it_returns(gathered: Denials) -> None:
+    caller = Caller(tenant="globex", user="eve", roles=frozenset({Role.MEMBER}))
+    denial = Denial(
+        caller=caller,
+        method="/gatehouse.keyvault.v1.KeyService/RotateKey",
+        resource=None,
+        reason="FRESH_AUTHENTICATION_REQUIRED",
+        address="192.0.2.9",
+        request_id="req-9",
+    )
+    await denial_hook(gathered.recorder)(denial)
+    (event,) = gathered.world.audited("tenants/globex")
+    assert (event.action, event.target, event.reason) == ("RotateKey", "", "FRESH_AUTHENTICATION_REQUIRED")
+    assert (event.actor, event.roles, event.address, event.request_id) == (
+        "tenants/globex/users/eve",
+        ("member",),
+        "192.0.2.9",
+        "req-9",
+    )
+
+
+async def test_a_service_that_is_denied_is_recorded_too(gathered: Denials) -> None:
+    denial = Denial(
+        caller=Caller(service="usage-accounting"),
+        method="/gatehouse.keyvault.v1.KeyAccessService/AccessKeys",
+        resource=None,
+        reason="PERMISSION_DENIED",
+        address="",
+        request_id="r",
+    )
+    await denial_hook(gathered.recorder)(denial)
+    assert [event.actor for event in gathered.world.audited("platform")] == ["services/usage-accounting"]
+
+
+async def test_many_are_stored_together(gathered: Denials) -> None:
+    names = [f"tenants/acme/keys/{number}" for number in range(450)]
+    for name in names:
+        gathered.deny(name)
+    await gathered.recorder.store()
+    assert gathered.targets() == names
+    assert gathered.writes == 3
+
+
+async def test_what_could_not_be_stored_waits_in_its_order(gathered: Denials) -> None:
+    names = [f"tenants/acme/keys/{number}" for number in range(250)]
+    for name in names:
+        gathered.deny(name)
+    gathered.world.store.failure = DOWN
+    with pytest.raises(Unavailable):
+        await gathered.recorder.store()
+    gathered.deny("tenants/acme/keys/last")
+    gathered.world.store.failure = None
+    await gathered.recorder.store()
+    assert gathered.targets() == [*names, "tenants/acme/keys/last"]
+    assert gathered.lost == 0
+
+
+async def test_what_is_too_much_is_dropped_and_counted(gathered: Denials, few: int) -> None:
+    for number in range(few + 3):
+        gathered.deny(f"tenants/acme/keys/{number}")
+    assert gathered.lost == 3
+    await gathered.recorder.store()
+    assert gathered.targets() == [f"tenants/acme/keys/{number}" for number in range(few)]
+
+
+async def test_what_is_being_stored_counts_as_waiting(gathered: Denials, few: int) -> None:
+    gathered.may_write.clear()
+    for number in range(few):
+        gathered.deny(f"tenants/acme/keys/{number}")
+    storing = asyncio.create_task(gathered.recorder.store())
+    await settle()
+    gathered.deny("tenants/acme/keys/one-too-many")
+    assert gathered.lost == 1
+    gathered.may_write.set()
+    await storing
+    gathered.deny("tenants/acme/keys/later")
+    assert gathered.lost == 1
+
+
+async def test_a_caller_that_gives_up_takes_no_denial_along(gathered: Denials) -> None:
+    gathered.may_write.clear()
+    gathered.deny("tenants/acme/keys/of-somebody-else")
+    impatient = asyncio.create_task(gathered.recorder.store())
+    await settle()
+    impatient.cancel()
+    await asyncio.wait({impatient})
+    assert impatient.cancelled()
+    gathered.may_write.set()
+    await gathered.recorder.store()
+    assert gathered.targets() == ["tenants/acme/keys/of-somebody-else"]
+
+
+async def test_whoever_comes_meanwhile_waits_for_its_own_denial_too(gathered: Denials) -> None:
+    gathered.may_write.clear()
+    gathered.deny("tenants/acme/keys/first")
+    first = asyncio.create_task(gathered.recorder.store())
+    await settle()
+    gathered.deny("tenants/acme/keys/second")
+    second = asyncio.create_task(gathered.recorder.store())
+    await settle()
+    gathered.may_write.set()
+    await second
+    assert gathered.targets() == ["tenants/acme/keys/first", "tenants/acme/keys/second"]
+    await first
+    assert gathered.writes == 2
+
+
+async def test_a_failure_after_everybody_gave_up_is_no_noise(gathered: Denials) -> None:
+    gathered.may_write.clear()
+    gathered.world.store.failure = DOWN
+    gathered.deny("tenants/acme/keys/x")
+    impatient = asyncio.create_task(gathered.recorder.store())
+    await settle()
+    impatient.cancel()
+    await asyncio.wait({impatient})
+    gathered.may_write.set()
+    await settle()
+    gathered.world.store.failure = None
+    await gathered.recorder.store()
+    assert gathered.targets() == ["tenants/acme/keys/x"]
+
+
+async def test_a_damaged_log_keeps_no_other_tenants_denials_waiting(
+    gathered: Denials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit = gathered.world.store.transaction.audit
+    append = audit.append
+
+    def damaged(event):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        if event.scope == "tenants/globex":
+            raise FailedPrecondition("AUDIT_LOG_DAMAGED", "changed from outside")
+        append(event)
+
+    monkeypatch.setattr(audit, "append", damaged)
+    for number in range(3):
+        gathered.deny(f"a/{number}", tenant="acme")
+        gathered.deny(f"g/{number}", tenant="globex")
+    with pytest.raises(FailedPrecondition, match="changed from outside"):
+        await gathered.recorder.store()
+    assert gathered.targets("tenants/acme") == ["a/0", "a/1", "a/2"]
+    assert gathered.lost == 3
+    gathered.deny("a/3", tenant="acme")
+    await gathered.recorder.store()
+    assert gathered.targets("tenants/acme") == ["a/0", "a/1", "a/2", "a/3"]
+
+
+async def test_a_database_that_goes_away_while_each_is_tried_alone_loses_none_and_doubles_none(
+    gathered: Denials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit = gathered.world.store.transaction.audit
+    append = audit.append
+    answers = iter([None, RuntimeError("defect"), None, DOWN])
+
+    def failing(event):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        error = next(answers, None)
+        if error is not None:
+            raise error
+        append(event)
+
+    monkeypatch.setattr(audit, "append", failing)
+    names = [f"tenants/acme/keys/{number}" for number in range(3)]
+    for name in names:
+        gathered.deny(name)
+    with pytest.raises(Unavailable):
+        await gathered.recorder.store()
+    assert gathered.targets() == names[:1]
+    await gathered.recorder.store()
+    assert gathered.targets() == names
+    assert gathered.lost == 0
