@@ -66,6 +66,7 @@ _FLUSH_S = 1.0
 _EXPIRE_S = 60.0
 _REWRAP_CHECK_S = 1.0
 _RETRY_S = 1.0
+_ANCHOR_RETRY_S = 60.0
 _REWRAP_PAUSE_S = 0.02
 
 
@@ -124,7 +125,6 @@ async def compose(settings: Settings, service: Service) -> None:
         AuditServicer(store, AuditVerifier(store=store, signer=vault, anchors=anchors), occasion),
     )
 
-    # Closed in the reverse order: what calls leave behind is stored while the database is still open.
     expire = VersionExpirer(
         store=store, clock=clock, new_uid=_new_uid, kept=timedelta(days=settings.retired_versions_kept_days)
     )
@@ -137,11 +137,12 @@ async def compose(settings: Settings, service: Service) -> None:
     if settings.audit_anchor_file is not None or settings.audit_anchor_url is not None:
         anchorer = AuditAnchorer(store=store, signer=vault, signer_name=vault.anchor_key, anchors=anchors, clock=clock)
         recurring.append(
-            Recurring("anchor audit", anchorer, interval_s=settings.audit_anchor_interval_s, retry_s=_RETRY_S)
+            Recurring("anchor audit", anchorer, interval_s=settings.audit_anchor_interval_s, retry_s=_ANCHOR_RETRY_S)
         )
     if settings.import_environment:
         importer = EnvironmentImporter(store=store, create=create, rotate=rotate, digests=digests)
         recurring.append(_importing(importer, platform_keys(environment())))
+    # Added last and so closed first: what calls leave behind is stored while the database is still open.
     for each in recurring:
         service.on_close("recurring work", each.close)
 

@@ -25,8 +25,8 @@ class DenialRecorder:
     """Gathers denials and stores them together. For use from one event loop.
 
     A denial stands in the chain of the tenant that tried, not of the one it reached for: a stranger must not be able to
-    fill another's log. `lost` is told how many were dropped because the database could not keep up, or refuses to take
-    them up into their chain.
+    fill another's log. `lost` is told, whenever some were to be stored, how many were dropped since because the
+    database could not keep up or does not take them into their chain.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class DenialRecorder:
         self._new_uid = new_uid
         self._lost = lost
         self._waiting: deque[AuditEvent] = deque()
+        self._dropped = 0
         self._storing: asyncio.Task[None] | None = None
 
     def key_access(self, bearer: Bearer, name: KeyName, request_id: str) -> None:
@@ -47,7 +48,7 @@ class DenialRecorder:
     def add(self, author: Author, tenant: str | None, *, action: str, target: str, reason: str) -> None:
         """A caller of `tenant` was denied `action`. It is dropped when too many wait."""
         if len(self._waiting) >= MOST_WAITING:
-            self._lost(1)
+            self._dropped += 1
             return
         self._waiting.append(
             audit_event(
@@ -64,33 +65,45 @@ class DenialRecorder:
     async def store(self) -> None:
         """Store what waits, in the order it came; while the database does not answer it goes on waiting.
 
-        Whoever calls meanwhile waits for the same end, which comes also when a caller gives up: one who cancels must
-        not take the denials of others along. Raises Unavailable, and whatever keeps an event out of its chain.
+        It goes on also when a caller gives up, who must not take the denials of others along. Raises Unavailable, and
+        whatever keeps an event out of its chain.
         """
+        if self._storing is not None and not self._storing.done():
+            # What came after that began is not among what it stores.
+            await asyncio.wait({self._storing})
         if self._storing is None or self._storing.done():
-            self._storing = asyncio.create_task(self._store_all(), name="store denials")
+            self._storing = asyncio.create_task(self._store_waiting(), name="store denials")
         await asyncio.shield(self._storing)
 
-    async def _store_all(self) -> None:
+    async def _store_waiting(self) -> None:
         refusal: Exception | None = None
-        to_try_alone = 0
-        while self._waiting:
-            events = list(islice(self._waiting, 1 if to_try_alone else _MOST_TOGETHER))
-            try:
-                await self._store.write(partial(_append, events))
-            except Unavailable:
-                raise
-            except Exception as error:  # noqa: BLE001 - one tenant's damaged chain keeps no other's denials waiting
-                if len(events) > 1:
-                    to_try_alone = len(events)
-                    continue
-                refusal = error
-                self._lost(1)
-            to_try_alone = max(0, to_try_alone - 1)
-            for _ in events:
-                self._waiting.popleft()
+        left, to_try_alone = len(self._waiting), 0
+        try:
+            while left:
+                events = list(islice(self._waiting, 1 if to_try_alone else min(left, _MOST_TOGETHER)))
+                try:
+                    await self._store.write(partial(_append, events))
+                except Unavailable:
+                    raise
+                except Exception as error:  # noqa: BLE001 - one tenant's damaged chain keeps no other's waiting
+                    if len(events) > 1:
+                        to_try_alone = len(events)
+                        continue
+                    refusal = error
+                    self._dropped += 1
+                left -= len(events)
+                to_try_alone = max(0, to_try_alone - 1)
+                for _ in events:
+                    self._waiting.popleft()
+        finally:
+            self._tell_dropped()
         if refusal is not None:
             raise refusal
+
+    def _tell_dropped(self) -> None:
+        dropped, self._dropped = self._dropped, 0
+        if dropped:
+            self._lost(dropped)
 
 
 def _append(events: Sequence[AuditEvent], transaction: KeyTransaction) -> None:

@@ -61,8 +61,7 @@ class VersionExpirer:
         if key is None:
             return
         for version in key.versions:
-            if version.number == key.version or version.destroy_time is not None:
-                continue
-            if version.usable_until is not None and version.usable_until < before:
+            retired = version.usable_until
+            if version.destroy_time is None and retired is not None and retired < before:
                 command = DestroyKeyVersion(name=name, author=GATEHOUSE, version=version.number)
                 destroy_key_version(transaction, command, Occasion(now=now, uid=self.new_uid()))

@@ -36,6 +36,15 @@ def no_answer() -> NoAnswer:
     return NoAnswer(failure.reason, failure.message, retry_delay_s=failure.retry_delay_s)
 
 
+def again(failure: Unavailable) -> Unavailable:
+    """The same failure as an exception of its own.
+
+    One that was raised holds on to the frames it came through, with the material in them; it is not kept, and not
+    raised twice.
+    """
+    return type(failure)(failure.reason, failure.message, retry_delay_s=failure.retry_delay_s)
+
+
 @dataclass(frozen=True)
 class Answer:
     """An HTTP answer, read to its end."""

@@ -8,6 +8,7 @@ from typing import TypeVar
 from libs.core.clock import Clock
 from libs.core.errors import Unavailable
 from services.key_vault.domain.errors import Reason
+from services.key_vault.vault.answers import again
 
 T = TypeVar("T")
 
@@ -56,14 +57,13 @@ class Circuit:
         if now >= self._next_probe:
             self._next_probe = now + PROBE_INTERVAL_S
             return now
-        # An exception of its own for each: a raised one collects its callers' tracebacks.
-        raise Unavailable(failure.reason, failure.message, retry_delay_s=failure.retry_delay_s)
+        raise again(failure)
 
     def failed(self, failure: Unavailable, began: float) -> None:
         """Take note that a call failed."""
         if began >= self._known_at:
             self._known_at = began
-            self._failure = failure
+            self._failure = again(failure)
             self._next_probe = self._clock.monotonic() + PROBE_INTERVAL_S
 
     def succeeded(self, began: float) -> None:

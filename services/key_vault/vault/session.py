@@ -110,7 +110,7 @@ class VaultSession:
                 lambda: self._transit.rotate_key(self._address.transit_key, mount_point=self._address.transit_mount)
             )
         )
-        # Vaults before 1.10 answer with nothing at all, so the outcome is read.
+        # Older Vaults answer with nothing at all, so the outcome is read.
         return self.sealing_version()
 
     def sign(self, message: bytes) -> str:

@@ -12,7 +12,7 @@ from libs.core.clock import Clock
 from libs.core.errors import Unavailable
 from libs.telemetry import names
 from libs.telemetry.logs import get_logger
-from services.key_vault.vault.answers import Login
+from services.key_vault.vault.answers import Login, again
 
 _log = get_logger(__name__)
 # Each token draws its own moment: replicas that started together must not renew together.
@@ -102,11 +102,11 @@ class SharedToken:
     def _login(self, log_in: Callable[[], Login]) -> Login:
         failure = self._failure
         if failure is not None and self._clock.monotonic() - self._failed_at < _LOGIN_PAUSE_S:
-            raise Unavailable(failure.reason, failure.message, retry_delay_s=failure.retry_delay_s)
+            raise again(failure)
         try:
             login = log_in()
         except Unavailable as error:
-            self._failure, self._failed_at = error, self._clock.monotonic()
+            self._failure, self._failed_at = again(error), self._clock.monotonic()
             raise
         self._failure = None
         return login

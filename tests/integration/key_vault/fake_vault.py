@@ -90,6 +90,62 @@ def _auth(token: str) -> Reply:
     return Reply(body={"auth": {"client_token": token, "lease_duration": 3600, "renewable": True}})
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, fake: FakeVault) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.fake = fake
+
+    def handle_error(self, *_: Any) -> None:
+        """A client that hung up is part of the tests."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    timeout = 20
+    disable_nagle_algorithm = True
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.fake.connections += 1
+
+    def handle_any(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        body = json.loads(self.rfile.read(length)) if length else {}
+        request = Received(self.path, self.headers.get("X-Vault-Token"), body, self.command)
+        self.server.fake.received.append(request)
+        self.reply(self.server.fake.answer(request))
+
+    do_GET = do_POST = handle_any  # noqa: N815 - the names http.server looks for
+
+    def reply(self, reply: Reply) -> None:
+        time.sleep(reply.delay_s)
+        self.close_connection = reply.cut or reply.hang_up
+        if reply.cut:
+            return
+        if reply.raw:
+            self.wfile.write(reply.raw)
+            return
+        body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        if "Content-Length" not in reply.headers:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        for piece in [bytes([byte]) for byte in body] if reply.drip_s else [body]:
+            self.wfile.write(piece)
+            time.sleep(reply.drip_s)
+        if reply.after:
+            time.sleep(0.05)
+            self.wfile.write(reply.after)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
 class FakeVault:
     """Listens on 127.0.0.1; `answer` can be exchanged while it runs, `received` is what came."""
 
@@ -97,61 +153,7 @@ class FakeVault:
         self.answer: Callable[[Received], Reply] = behaves
         self.received: list[Received] = []
         self.connections = 0
-        fake = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            timeout = 20
-            disable_nagle_algorithm = True
-
-            def setup(self) -> None:
-                super().setup()
-                fake.connections += 1
-
-            def handle_any(self) -> None:
-                length = int(self.headers.get("Content-Length") or 0)
-                body = json.loads(self.rfile.read(length)) if length else {}
-                request = Received(self.path, self.headers.get("X-Vault-Token"), body, self.command)
-                fake.received.append(request)
-                self.reply(fake.answer(request))
-
-            do_GET = do_POST = handle_any  # noqa: N815 - the names http.server looks for
-
-            def reply(self, reply: Reply) -> None:
-                time.sleep(reply.delay_s)
-                self.close_connection = reply.cut or reply.hang_up
-                if reply.cut:
-                    return
-                if reply.raw:
-                    self.wfile.write(reply.raw)
-                    return
-                body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
-                self.send_response(reply.status)
-                for name, value in reply.headers.items():
-                    self.send_header(name, value)
-                if "Content-Length" not in reply.headers:
-                    self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                if not reply.drip_s:
-                    self.wfile.write(body)
-                    if reply.after:
-                        time.sleep(0.05)
-                        self.wfile.write(reply.after)
-                    return
-                for byte in body:
-                    self.wfile.write(bytes([byte]))
-                    time.sleep(reply.drip_s)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_: Any) -> None:
-                """A client that hung up is part of the tests."""
-
-        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server = _Server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 

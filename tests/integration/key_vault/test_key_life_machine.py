@@ -271,9 +271,13 @@ class KeyLifeMachine(RuleBasedStateMachine):
             if found is None or expected is None:
                 continue
             self.etags[name] = found.etag
-            states = {each.number: found.state_of(each, self.now).value for each in found.versions}
-            assert states == {number: expected.state(number, self.now) for number in expected.versions}
-            assert [each.number for each in found.versions] == sorted(states, reverse=True)
+            assert [
+                (each.number, found.state_of(each, self.now).value, each.mask, each.usable_until)
+                for each in found.versions
+            ] == [
+                (number, expected.state(number, self.now), each.material.mask(), each.usable_until)
+                for number, each in sorted(expected.versions.items(), reverse=True)
+            ]
             assert (found.revision, found.version, found.last_version) == (
                 expected.revision,
                 expected.version,
@@ -284,7 +288,6 @@ class KeyLifeMachine(RuleBasedStateMachine):
                 expected.display_name,
                 expected.condition,
             )
-            assert found.current.mask == expected.current.material.mask()
 
     @invariant()
     def everything_opens_to_what_the_model_has(self) -> None:

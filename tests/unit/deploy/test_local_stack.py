@@ -47,11 +47,17 @@ def test_a_vault_set_up_by_an_earlier_version_is_noticed(layout: StateLayout) ->
     assert "was set up by an earlier version" in notice
 
 
-def test_provider_keys_reach_no_process(layout: StateLayout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_provider_keys_reach_no_process_but_key_vault(layout: StateLayout, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, CANARY)
-    for spec in stack(layout).processes:
-        assert CANARY not in "\n".join([*spec.command, *spec.environment, *spec.environment.values()])
+    reached = {
+        (spec.name, name)
+        for spec in stack(layout).processes
+        for name, value in spec.environment.items()
+        if CANARY in value
+    }
+    assert reached == {("key_vault", "ANTHROPIC_API_KEY")}
+    assert all(CANARY not in " ".join(spec.command) for spec in stack(layout).processes)
     assert CANARY not in repr(load_settings())
 
 
@@ -87,9 +93,10 @@ def test_the_client_file_leads_to_everything_a_client_needs(layout: StateLayout)
 
 
 def test_every_file_a_service_is_pointed_to_exists(layout: StateLayout) -> None:
+    made_later = ("KEY_VAULT_VAULT_READER_", "KEY_VAULT_VAULT_WRITER_", "KEY_VAULT_AUDIT_ANCHOR_")
     for spec in stack(layout).processes:
         for name, value in spec.environment.items():
-            if name.endswith("_FILE") and "_VAULT_READER_" not in name and "_VAULT_WRITER_" not in name:
+            if name.endswith("_FILE") and not name.startswith(made_later):
                 assert Path(value).is_file(), name
 
 

@@ -136,6 +136,18 @@ async def test_a_run_with_nothing_to_do_ends_at_once(world: World) -> None:
     assert await replica.rewrapper.go_on() is False
 
 
+async def test_after_its_end_nothing_is_asked_or_written(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    replica = Replica(world)
+    await replica.begin()
+    await replica.finish()
+
+    async def never(_: object) -> None:
+        raise AssertionError("written")
+
+    monkeypatch.setattr(world.store, "write", never)
+    assert await replica.rewrapper.go_on() is False
+
+
 async def test_while_a_run_is_under_way_no_other_begins(world: World) -> None:
     replica = Replica(world)
     first = await replica.begin()

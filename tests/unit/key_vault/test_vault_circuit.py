@@ -77,6 +77,13 @@ def test_everybody_gets_an_error_of_their_own(circuit: Circuit) -> None:
     assert errors[0].reason == "VAULT_UNREACHABLE"
 
 
+async def test_what_it_keeps_of_a_failure_leads_to_no_material(circuit: Circuit) -> None:
+    await outcome(circuit, working=False)
+    kept = circuit._failure
+    assert kept is not None
+    assert kept.__traceback__ is None
+
+
 def test_the_reason_is_that_of_the_latest_failure(circuit: Circuit, clock: HandClock) -> None:
     circuit.failed(vault_unreachable(), circuit.begin())
     clock.seconds += PROBE_INTERVAL_S

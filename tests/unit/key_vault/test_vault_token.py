@@ -177,6 +177,8 @@ def test_a_login_that_just_failed_is_not_tried_by_everybody(token: SharedToken, 
     assert vault.logins == 2
     assert {failure.reason for failure in failures} == {"VAULT_DENIED"}
     assert failures[1] is not failures[2], "an exception of its own for each"
+    assert token._failure is not None
+    assert token._failure.__traceback__ is None, "what it keeps leads to no credentials"
     vault.failure = None
     clock.seconds += 0.5
     assert token.current(vault.log_in).value == "t3"

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from libs.core.audit import AuditEvent
 from libs.core.errors import FailedPrecondition, GatehouseError, Unavailable
 from libs.core.resource_names import KeyName, Owner
 from libs.core.secret import Secret
@@ -78,6 +79,16 @@ async def test_several_versions_of_a_key_expire_together(world: World) -> None:
     assert len({event.event_id for event in world.audited()}) == len(world.audited())
 
 
+async def test_versions_that_retired_at_different_times_expire_one_after_another(world: World) -> None:
+    await a_rotated_key(world)
+    world.clock.seconds = 10 * DAY_S
+    await world.rotate(RotateKey(name=NAME, author=ANN, material=Secret(b"sk-third-0123456789")))
+    for day, gone in ((31, [1]), (39, [1]), (41, [2, 1])):
+        world.clock.seconds = day * DAY_S
+        await expirer(world)()
+        assert destroyed(world) == gone
+
+
 async def test_an_old_version_that_was_put_back_in_use_is_not_destroyed(world: World) -> None:
     await a_rotated_key(world)
     world.clock.seconds = 31 * DAY_S
@@ -134,16 +145,21 @@ async def test_more_keys_than_one_batch_all_expire(world: World, monkeypatch: py
     assert [destroyed(world, name) for name in names] == [[1]] * 7
 
 
-def refusing(store: MemoryStore, monkeypatch: pytest.MonkeyPatch, scope: str, error: GatehouseError) -> None:
-    """Let nothing be appended to the chain `scope`."""
+def refusing(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch, scope: str, error: GatehouseError
+) -> list[AuditEvent]:
+    """Let nothing be appended to the chain `scope`; what was to be."""
     append = store.transaction.audit.append
+    refused: list[AuditEvent] = []
 
-    def refused(event):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def refuse(event: AuditEvent) -> None:
         if event.scope == scope:
+            refused.append(event)
             raise error
         append(event)
 
-    monkeypatch.setattr(store.transaction.audit, "append", refused)
+    monkeypatch.setattr(store.transaction.audit, "append", refuse)
+    return refused
 
 
 @pytest.mark.parametrize("many", [1, 3, 5])
@@ -174,12 +190,13 @@ async def test_when_only_what_cannot_expire_is_left_it_ends(world: World, monkey
 
 
 async def test_a_database_that_is_down_ends_it_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    await a_rotated_key(world)
+    for number in range(3):
+        await a_rotated_key(world, KeyName(Owner("acme"), f"k{number}"))
+    tried = refusing(world.store, monkeypatch, "tenants/acme", Unavailable("DATABASE_UNAVAILABLE", "down"))
     world.clock.seconds = 31 * DAY_S
-    refusing(world.store, monkeypatch, "tenants/acme", Unavailable("DATABASE_UNAVAILABLE", "down"))
     with pytest.raises(Unavailable):
         await expirer(world)()
-    assert destroyed(world) == []
+    assert len(tried) == 1
 
 
 async def test_old_notifications_are_forgotten(world: World) -> None:

@@ -172,8 +172,9 @@ async def test_after_kill_9_a_change_and_its_audit_event_are_both_there_or_neith
         env={"PYTHONPATH": str(REPOSITORY)},
     )
     assert process.stdout is not None
-    # In the middle of the writing, at a different point each time.
+    # Lines come when something was committed; what is killed has gone a different way since, each time.
     reported = [process.stdout.readline() for _ in range(40 + 29 * moment)]
+    await asyncio.sleep(0.007 * moment)
     process.kill()
     reported += process.stdout.readlines()
     process.stdout.close()
