@@ -70,6 +70,21 @@ async def outcomes(*calls: Awaitable[KeyAnswer]) -> tuple[list[KeyAnswer], list[
     return won, [each for each in results if isinstance(each, BaseException)]
 
 
+def changing_process(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(PROGRAM), *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY,
+        env={"PYTHONPATH": str(REPOSITORY)},
+    )
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.communicate()
+
+
 async def test_of_two_rotations_at_once_one_wins_and_the_other_is_told(database_url: str) -> None:
     async with opened_store(database_url) as store, opened_store(database_url) as other_store:
         await Replica(store).create(CREATE)
@@ -158,27 +173,39 @@ async def test_changes_that_met_in_one_commit_do_not_undo_each_other(database_ur
     assert sum(isinstance(each, Key) for each in results) == len(names)
 
 
+@pytest.mark.parametrize(("point", "revision"), [("before-event", 1), ("after-event", 1), ("after-commit", 2)])
+async def test_killed_before_the_commit_neither_a_change_nor_its_event_is_there_and_after_it_both(
+    database_url: str, point: str, revision: int
+) -> None:
+    async with opened_store(database_url):
+        pass
+    process = changing_process(database_url, point)
+    reported = process.stdout.readline() if process.stdout else ""
+    end(process)
+    assert reported == f"{point}\n"
+    async with opened_store(database_url) as store:
+        stored = await get(store, NAME)
+        assert stored is not None
+        assert (stored.revision, stored.version) == (revision, revision)
+        assert (await audited(store)).total() == revision
+        # Nothing of what was broken off is in the way.
+        await Replica(store).rotate(RotateKey(name=NAME, author=ANN, material=NEWEST))
+
+
 @pytest.mark.parametrize("moment", range(3))
-async def test_after_kill_9_a_change_and_its_audit_event_are_both_there_or_neither(
+async def test_after_kill_9_all_that_was_answered_is_there_and_every_change_has_its_event(
     database_url: str, moment: int
 ) -> None:
     async with opened_store(database_url):
         pass
-    process = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs in this loop
-        [sys.executable, str(PROGRAM), database_url],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=REPOSITORY,
-        env={"PYTHONPATH": str(REPOSITORY)},
-    )
+    process = changing_process(database_url)
     assert process.stdout is not None
     # Lines come when something was committed; what is killed has gone a different way since, each time.
     reported = [process.stdout.readline() for _ in range(40 + 29 * moment)]
     await asyncio.sleep(0.007 * moment)
     process.kill()
     reported += process.stdout.readlines()
-    process.stdout.close()
-    process.wait()
+    end(process)
     acknowledged: dict[str, int] = {}
     for line in (each for each in reported if each.endswith("\n")):
         name, revision = line.split()
