@@ -45,6 +45,7 @@ from services.key_vault.domain.import_environment import EnvironmentImporter, En
 from services.key_vault.domain.key_outcome import KeyNotification
 from services.key_vault.domain.key_use import KeyUseCounter, OpenedVersion
 from services.key_vault.domain.open_keys import KeyOpener, KeyUse, Opened
+from services.key_vault.domain.ports import WrappedVersion
 from services.key_vault.domain.record_outcomes import OutcomeRecorder
 from services.key_vault.domain.rewrap_keys import KeyRewrapper
 from services.key_vault.domain.rotate_key import KeyRotator
@@ -98,10 +99,10 @@ async def compose(settings: Settings, service: Service) -> None:
     )
     service.on_close("rounds", rounds.close)
 
-    materials = MaterialTaker(sealer=vault, secrets=vault, allowed=allowed, digests=digests)
+    materials = MaterialTaker(sealer=vault, opener=vault, secrets=vault, allowed=allowed, digests=digests)
     create = KeyCreator(store=store, materials=materials, clock=clock, new_uid=_new_uid)
     rotate = KeyRotator(store=store, materials=materials, clock=clock, new_uid=_new_uid)
-    rewrapper = KeyRewrapper(store=store, vault=vault, clock=clock, new_uid=_new_uid)
+    rewrapper = KeyRewrapper(store=store, vault=vault, clock=clock, new_uid=_new_uid, refused=_refused)
     anchors = _anchor_store(settings)
 
     def occasion() -> Occasion:
@@ -254,6 +255,10 @@ def _notified(notification: KeyNotification) -> None:
         version=notification.version,
         notification=notification.type.value,
     )
+
+
+def _refused(wrapped: WrappedVersion) -> None:
+    _log.warning(names.EVENT_REWRAP_REFUSED, owner=str(wrapped.owner), key_uid=wrapped.key_uid, version=wrapped.version)
 
 
 def _denials_lost(count: int) -> None:

@@ -1,4 +1,4 @@
-"""Destroying what need not be kept: retired versions after a time, and old notifications."""
+"""Destroying what need not be kept: retired versions after a time, old notifications, old counts of key use."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from services.key_vault.domain.destroy_key_version import destroy_key_version
 from services.key_vault.domain.ports import KeyStore, KeyTransaction
 
 NOTIFICATIONS_KEPT = timedelta(days=90)
+KEY_USE_KEPT = timedelta(days=400)
+"""A year and the month in which it is looked at."""
 _MOST_TOGETHER = 100
 
 
@@ -30,7 +32,7 @@ class VersionExpirer:
     kept: timedelta
 
     async def __call__(self) -> None:
-        """Destroy every version that retired too long ago, and forget old notifications.
+        """Destroy every version that retired too long ago, and forget old notifications and counts of key use.
 
         A key that cannot be changed, as when its tenant's audit log is damaged, keeps no other from it. Raises
         Unavailable, and the first such error at the end.
@@ -53,6 +55,7 @@ class VersionExpirer:
             if len(names) < _MOST_TOGETHER or not due:
                 break
         await self.store.write(lambda transaction: transaction.statuses.forget_notifications(now - NOTIFICATIONS_KEPT))
+        await self.store.write(lambda transaction: transaction.uses.forget(now - KEY_USE_KEPT))
         if failed:
             raise next(iter(failed.values()))
 

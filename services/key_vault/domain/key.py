@@ -138,12 +138,17 @@ class Key:
             return VersionState.OVERLAPPING
         return VersionState.RETIRED
 
-    def rotated(self, new: KeyVersion, *, overlap: timedelta, now: datetime) -> Key:
+    def is_the_same(self, new: KeyVersion) -> bool:
+        """Whether `new` has the material in use, from the same place."""
+        return new.fingerprint == self.current.fingerprint and new.vault_secret == self.current.vault_secret
+
+    def rotated(self, new: KeyVersion, *, overlap: timedelta, now: datetime, mends: bool = False) -> Key:
         """The key with `new`, whose number is `last_version + 1`, in use. Without an overlap all others retire at once.
 
-        Raises FailedPrecondition `KEY_UNCHANGED`.
+        `mends`: the version in use does not open any more, so the same material is welcome. Otherwise raises
+        FailedPrecondition `KEY_UNCHANGED` for it.
         """
-        if new.fingerprint == self.current.fingerprint and new.vault_secret == self.current.vault_secret:
+        if self.is_the_same(new) and not mends:
             raise key_unchanged(self.name)
         others = [self._retiring(each, now + overlap, ends_all=not overlap, now=now) for each in self.versions]
         # The one just replaced may be an old one that was rolled back to, and is kept all the same.

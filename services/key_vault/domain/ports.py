@@ -163,10 +163,6 @@ class AuditLog(Protocol):
         """Up to `limit` events in their order, those after the sequence `after`."""
         ...
 
-    def verify(self, scope: str, anchors: Sequence[AuditHead]) -> ChainVerification:
-        """Recompute the chain and hold it against its head and `anchors`."""
-        ...
-
     def heads(self) -> Sequence[AuditHead]:
         """The heads of all chains."""
         ...
@@ -225,6 +221,10 @@ class KeyUses(Protocol):
 
         Of one `key`, or of `owner`; a tenant's with its users'.
         """
+        ...
+
+    def forget(self, before: datetime) -> None:
+        """Remove the counts of hours before `before`."""
         ...
 
 
@@ -288,6 +288,13 @@ class KeyStore(Protocol):
         """Run `work`, which changes nothing, on a snapshot with every write that returned before.
 
         Raises Unavailable.
+        """
+        ...
+
+    async def verify_audit(self, scope: str, anchors: Sequence[AuditHead]) -> ChainVerification:
+        """Recompute an audit chain and hold it against its head and `anchors`, which are of that chain.
+
+        Read in parts, between which others get their turn; the chain may grow meanwhile. Raises Unavailable.
         """
         ...
 

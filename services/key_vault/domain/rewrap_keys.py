@@ -20,12 +20,13 @@ MOST_TOGETHER = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRewrapper:
-    """Begins runs and carries them out, a batch at a time."""
+    """Begins runs and carries them out, a batch at a time. `refused` is told of each version that Vault refuses."""
 
     store: KeyStore
     vault: Rewrapper
     clock: Clock
     new_uid: Callable[[], str]
+    refused: Callable[[WrappedVersion], None]
 
     async def begin(self, author: Author, *, rotate_sealing_key: bool) -> RewrapRun:
         """The run under way, or a new one; `rotate_sealing_key` gives Vault's key a new version before.
@@ -85,6 +86,9 @@ class KeyRewrapper:
             if batch
             else []
         )
+        for wrapped, ciphertext in zip(batch, rewrapped, strict=True):
+            if ciphertext is None:
+                self.refused(wrapped)
         return await self.store.write(lambda transaction: self._store(transaction, run, batch, rewrapped))
 
     def _store(
@@ -102,14 +106,17 @@ class KeyRewrapper:
                 transaction.keys.replace_ciphertext(wrapped, ciphertext)
         # Another replica may have been here meanwhile: what it counted is not counted again.
         same = (stored.after_uid, stored.after_version) == (run.after_uid, run.after_version)
-        failed = stored.failed + (_count_left(transaction, run, batch) if same else 0)
-        remaining = transaction.keys.count_wrapped_below(run.sealing_key_version)
+        left = _count_left(transaction, run, batch) if same else len(batch)
+        failed = stored.failed + (left if same else 0)
+        # Counting them all takes a while and holds up every other change: once, at the end of a pass.
+        remaining = max(0, stored.remaining - (len(batch) - left))
         last = (stored.after_uid, stored.after_version)
         ended = False
         if same and batch:
             last = batch[-1].key_uid, batch[-1].version
         elif same:
             # What was being sealed when the run began may have been stored behind it: then once more from the start.
+            remaining = transaction.keys.count_wrapped_below(run.sealing_key_version)
             ended = remaining <= failed
             last = ("", 0)
             failed = failed if ended else 0

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from libs.core.clock import Clock
+from libs.core.resource_names import KeyName
 from services.key_vault.domain.changes import Occasion, recalled, record
 from services.key_vault.domain.commands import RotateKey
 from services.key_vault.domain.errors import etag_mismatch
@@ -39,13 +40,22 @@ class KeyRotator:
         owner = command.name.owner
         read = await self.materials.read(owner, before.origin, command.material)
         new = self.materials.version(owner, before.last_version + 1, command.material, read, occasion.now)
-        rotated = before.rotated(new, overlap=command.overlap, now=occasion.now)
+        mends = before.is_the_same(new) and not await self._opens(command.name)
+        rotated = before.rotated(new, overlap=command.overlap, now=occasion.now, mends=mends)
         ciphertext = await self.materials.seal(rotated, command.material)
         if command.validate_only:
             return await self.store.read(lambda transaction: with_duplicates(transaction, rotated, command.author))
         return await self.store.write(
-            lambda transaction: _store(transaction, command, before, new, ciphertext=ciphertext, occasion=occasion)
+            lambda transaction: _store(
+                transaction, command, before, new, mends=mends, ciphertext=ciphertext, occasion=occasion
+            )
         )
+
+    async def _opens(self, name: KeyName) -> bool:
+        """Whether the version in use opens: one that does not can only be mended by entering it again."""
+        rows = await self.store.read(lambda transaction: transaction.keys.sealed({name}))
+        row = rows.get(name)
+        return row is None or row.vault_secret is not None or await self.materials.opens(row)
 
 
 def _answered(transaction: KeyTransaction, command: RotateKey, occasion: Occasion) -> KeyAnswer | Key:
@@ -60,6 +70,7 @@ def _store(
     before: Key,
     new: KeyVersion,
     *,
+    mends: bool,
     ciphertext: str,
     occasion: Occasion,
 ) -> KeyAnswer:
@@ -70,7 +81,7 @@ def _store(
     if (now.uid, now.revision) != (before.uid, before.revision):
         raise etag_mismatch(command.name)
     # From what it is now: its status has moved on while the new material was being sealed.
-    rotated = now.rotated(new, overlap=command.overlap, now=occasion.now)
+    rotated = now.rotated(new, overlap=command.overlap, now=occasion.now, mends=mends)
     transaction.keys.add_version(rotated, ciphertext)
     answer = with_duplicates(transaction, rotated, command.author)
     details = {"version": str(rotated.version), "overlap_s": str(int(command.overlap.total_seconds()))}

@@ -11,9 +11,9 @@ from libs.core.secret import Secret
 from services.key_vault.domain.commands import Material
 from services.key_vault.domain.digests import Digests
 from services.key_vault.domain.errors import vault_secret_missing
-from services.key_vault.domain.key import Key, KeyVersion, VaultSecretRef
+from services.key_vault.domain.key import Key, KeyVersion, SealedKey, VaultSecretRef
 from services.key_vault.domain.material import problem_with
-from services.key_vault.domain.ports import AllowedSecrets, Sealer, SecretReader
+from services.key_vault.domain.ports import AllowedSecrets, Ciphertext, Opener, Sealer, SecretReader
 from services.key_vault.domain.sealing import sealing_context
 
 
@@ -22,6 +22,7 @@ class MaterialTaker:
     """Reads what has to be read for a new version, and seals what has to be sealed."""
 
     sealer: Sealer
+    opener: Opener
     secrets: SecretReader
     allowed: AllowedSecrets
     digests: Digests
@@ -50,6 +51,12 @@ class MaterialTaker:
             create_time=now,
             vault_secret=material if isinstance(material, VaultSecretRef) else None,
         )
+
+    async def opens(self, sealed: SealedKey) -> bool:
+        """Whether a sealed version can be opened. Raises Unavailable."""
+        context = sealing_context(sealed.name.owner, sealed.uid, sealed.version)
+        batch = await self.opener.open([Ciphertext(text=sealed.ciphertext, context=context)])
+        return batch.materials[0] is not None
 
     async def seal(self, key: Key, material: Material) -> str:
         """The ciphertext for the version of `key` in use; empty for one that stays in the operator's Vault.

@@ -8,9 +8,7 @@ from sqlalchemy import Connection
 
 from libs.core.audit import AuditEvent, AuditFilter, AuditHead, ChainedEvent
 from libs.core.audit_seal import HeadSeal
-from libs.core.audit_verification import ChainVerification
 from libs.storage.audit_chain import append, heads, list_events
-from libs.storage.audit_verification import verify
 from services.key_vault.storage.tables import audit_log
 
 _ALL = AuditFilter()
@@ -36,10 +34,6 @@ class AuditRepository:
         return list_events(
             self._connection, audit_log, scope, _ALL, after_sequence=after, limit=limit, newest_first=False
         )
-
-    def verify(self, scope: str, anchors: Sequence[AuditHead]) -> ChainVerification:
-        """See `AuditLog`."""
-        return verify(self._connection, audit_log, scope, seal=self._seal, anchors=anchors)
 
     def heads(self) -> Sequence[AuditHead]:
         """See `AuditLog`."""

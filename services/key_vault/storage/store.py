@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from libs.core.audit import AuditHead
 from libs.core.audit_seal import HeadSeal
+from libs.core.audit_verification import ChainVerification
+from libs.storage.audit_verification import PagedVerification
 from libs.storage.database import Database
 from services.key_vault.domain.ports import KeyTransaction
 from services.key_vault.storage.audit import AuditRepository
@@ -69,6 +72,13 @@ class SqlKeyStore:
     async def read(self, work: Callable[[KeyTransaction], T]) -> T:
         """See `KeyStore`."""
         return await self._database.read(lambda connection: work(self._transaction(connection)))
+
+    async def verify_audit(self, scope: str, anchors: Sequence[AuditHead]) -> ChainVerification:
+        """See `KeyStore`."""
+        verification = PagedVerification(audit_log, scope, seal=self._seal, anchors=anchors)
+        while (result := await self._database.read(verification.advance)) is None:
+            pass
+        return result
 
     def _transaction(self, connection: Connection) -> SqlTransaction:
         return SqlTransaction(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Row, Select, bindparam, or_, select, tuple_
+from sqlalchemy import Connection, Executable, Row, Select, bindparam, delete, or_, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from libs.core.resource_names import KeyName, Owner
@@ -51,6 +51,10 @@ class KeyUseRepository:
         """See `KeyUses`."""
         if uses:
             _ADD.many(self._connection, [_row(use) for use in uses])
+
+    def forget(self, before: datetime) -> None:
+        """See `KeyUses`."""
+        self._connection.execute(delete(key_use).where(key_use.c.hour < before))
 
     def page(
         self, owner: Owner, key: KeyName | None, *, since: datetime | None, after: str | None, limit: int

@@ -216,10 +216,6 @@ class MemoryAudit:
     def following(self, scope: str, *, after: int, limit: int) -> Sequence[ChainedEvent]:
         return self._content.chains.get(scope, ())[after : after + limit]
 
-    def verify(self, scope: str, anchors: Sequence[AuditHead]) -> ChainVerification:
-        head = next((SEAL.seal(each) for each in self.heads() if each.scope == scope), None)
-        return verify_chain(self._content.chains.get(scope, ()), scope=scope, head=head, seal=SEAL, anchors=anchors)
-
     def heads(self) -> Sequence[AuditHead]:
         return [
             AuditHead(scope=scope, sequence=chain[-1].sequence, hash=chain[-1].hash)
@@ -281,6 +277,10 @@ class MemoryUses:
             place = (use.hour, use.key_uid, use.version, use.service)
             before = self._content.uses.get(place)
             self._content.uses[place] = replace(use, count=use.count + (before.count if before else 0))
+
+    def forget(self, before: datetime) -> None:
+        for place in [place for place in self._content.uses if place[0] < before]:
+            del self._content.uses[place]
 
     def page(
         self, owner: Owner, key: KeyName | None, *, since: datetime | None, after: str | None, limit: int
@@ -351,6 +351,12 @@ class MemoryStore:
             return work(self.transaction)
         finally:
             assert before == self.content, "a read changed something"
+
+    async def verify_audit(self, scope: str, anchors: Sequence[AuditHead]) -> ChainVerification:
+        if self.failure is not None:
+            raise self.failure
+        head = next((SEAL.seal(each) for each in self.transaction.audit.heads() if each.scope == scope), None)
+        return verify_chain(self.content.chains.get(scope, ()), scope=scope, head=head, seal=SEAL, anchors=anchors)
 
 
 class FakeVault:

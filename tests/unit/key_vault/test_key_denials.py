@@ -40,6 +40,8 @@ class Denials:
     async def write(self, work: Callable[[KeyTransaction], T]) -> T:
         self.writes += 1
         await self.may_write.wait()
+        # No database answers in the same step.
+        await asyncio.sleep(0)
         return await self.world.store.write(work)
 
     def deny(self, target: str, *, tenant: str | None = "globex") -> None:

@@ -15,7 +15,7 @@ from services.key_vault.domain import rewrap_keys
 from services.key_vault.domain.commands import DeleteKey, RotateKey
 from services.key_vault.domain.delete_key import delete_key
 from services.key_vault.domain.errors import vault_sealed
-from services.key_vault.domain.ports import Ciphertext
+from services.key_vault.domain.ports import Ciphertext, WrappedVersion
 from services.key_vault.domain.rewrap_keys import KeyRewrapper
 from services.key_vault.domain.rewrap_run import RewrapRun
 from tests.unit.key_vault.memory import FakeVault
@@ -33,7 +33,10 @@ class Replica:
     def __init__(self, world: World) -> None:
         self.world = world
         self.before_rewrap: Callable[[], object] = lambda: None
-        self.rewrapper = KeyRewrapper(store=world.store, vault=self, clock=world.clock, new_uid=world.new_uid)
+        self.refused: list[WrappedVersion] = []
+        self.rewrapper = KeyRewrapper(
+            store=world.store, vault=self, clock=world.clock, new_uid=world.new_uid, refused=self.refused.append
+        )
 
     async def begin(self, *, rotate: bool = True) -> RewrapRun:
         return await self.rewrapper.begin(OPERATOR, rotate_sealing_key=rotate)
@@ -205,6 +208,7 @@ async def test_what_vault_refuses_is_counted_left_alone_and_keeps_nothing_from_e
     assert run.end_time is not None
     left = {place for place, text in world.store.content.ciphertexts.items() if before[place] == text}
     assert left == {(world.key(name).uid, 1) for name in (NAMES[1], NAMES[2], NAMES[9])}
+    assert {(each.key_uid, each.version) for each in replica.refused} == left
 
 
 async def test_nothing_is_looked_at_twice_for_what_vault_refuses(world: World) -> None:

@@ -200,6 +200,7 @@ async def test_a_key_is_taken_up_only_for_whom_and_where_the_operator_allowed_it
 ) -> None:
     taker = MaterialTaker(
         sealer=world.vault,
+        opener=world.vault,
         secrets=world.secrets,
         allowed=allowed(tmp_path / "secrets.toml", owner, origin),
         digests=world.digests,

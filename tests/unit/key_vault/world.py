@@ -56,7 +56,7 @@ class Replica:
         self.digests = Digests(Secret(b"k" * 32))
         self.used: list[tuple[OpenedVersion, str]] = []
         self.materials = MaterialTaker(
-            sealer=self.vault, secrets=self.secrets, allowed=self.secrets, digests=self.digests
+            opener=self.vault, sealer=self.vault, secrets=self.secrets, allowed=self.secrets, digests=self.digests
         )
         self.create = KeyCreator(store=self.store, materials=self.materials, clock=self.clock, new_uid=self.new_uid)
         self.rotate = KeyRotator(store=self.store, materials=self.materials, clock=self.clock, new_uid=self.new_uid)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -248,3 +250,16 @@ async def test_an_overlap_out_of_range_is_refused(world: ServedKeyVault, seconds
     request = pb.RotateKeyRequest(name=NAME, api_key=OTHER_CANARY.encode(), overlap=Duration(seconds=seconds))
     error: GatehouseError = await error_of(world.keys.RotateKey(request, metadata=world.admin))
     assert [violation.field for violation in error.field_violations] == ["overlap"]
+
+
+async def test_a_key_that_does_not_open_any_more_is_mended_by_entering_it_again(world: ServedKeyVault) -> None:
+    await world.create()
+    with contextlib.closing(sqlite3.connect(world.database)) as database:
+        database.execute("UPDATE key_versions SET ciphertext = (SELECT replace(ciphertext, ':v1:', ':v1:AAAA'))")
+        database.commit()
+    assert await world.open(world.item()) == ["KEY_UNREADABLE"]
+    assert (await rotate(world, CANARY)).key.version == 2
+    assert await world.open(world.item()) == [CANARY]
+    with pytest.raises(grpc.aio.AioRpcError) as unchanged:
+        await rotate(world, CANARY)
+    assert unchanged.value.code() is grpc.StatusCode.FAILED_PRECONDITION

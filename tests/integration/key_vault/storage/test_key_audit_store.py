@@ -107,7 +107,7 @@ async def test_a_chain_verifies_against_its_head_and_anchors(store: KeyStore) ->
     await append(store, event(4))
 
     async def broken(*anchors: AuditHead) -> ChainBreak | None:
-        return (await store.read(lambda transaction: transaction.audit.verify(ACME, anchors))).chain_break
+        return (await store.verify_audit(ACME, anchors)).chain_break
 
     assert await broken() is None
     assert await broken(head) is None
@@ -141,7 +141,7 @@ async def test_nothing_changes_while_the_log_is_not_this_deployments_own(databas
             await stranger.write(work)
         assert caught.value.reason == "AUDIT_LOG_DAMAGED"
         assert await get(stranger) is None
-        found = await stranger.read(lambda transaction: transaction.audit.verify(ACME, []))
+        found = await stranger.verify_audit(ACME, [])
         assert found.chain_break == ChainBreak(sequence=1, problem=ChainProblem.HEAD_FORGED)
 
 

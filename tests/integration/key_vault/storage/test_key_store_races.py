@@ -33,10 +33,10 @@ async def audited(store: KeyStore, scope: str = "tenants/acme") -> Counter[tuple
     """How often which action was done to which key; the chain is whole."""
 
     def work(transaction: KeyTransaction) -> Counter[tuple[str, str]]:
-        assert transaction.audit.verify(scope, []).is_intact
         events = transaction.audit.page(scope, AuditFilter(), before=None, limit=100_000)
         return Counter((each.event.target, each.event.action) for each in events)
 
+    assert (await store.verify_audit(scope, [])).is_intact
     return await store.read(work)
 
 

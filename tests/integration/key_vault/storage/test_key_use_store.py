@@ -95,6 +95,13 @@ async def test_counts_can_begin_at_an_hour(store: KeyStore) -> None:
     assert await uses(store, Owner("acme"), NAME, since=NOON + HOUR) == [use(hour=NOON + HOUR)]
 
 
+async def test_old_hours_are_forgotten_and_no_others(store: KeyStore) -> None:
+    old = use(hour=NOON - HOUR)
+    await count(store, use(), old)
+    await store.write(lambda transaction: transaction.uses.forget(NOON))
+    assert [found for _, found in await page(store, NAME.owner)] == [use()]
+
+
 async def test_pages_go_on_where_the_one_before_ended(store: KeyStore) -> None:
     names = (NAME, BOBS, KeyName.parse("tenants/acme/keys/a-b"), KeyName.parse("tenants/acme/keys/a.b"))
     await count(
