@@ -14,8 +14,9 @@ from libs.core.resource_names import KeyName, Owner
 from libs.core.secret import Secret
 from services.key_vault.domain import expire_versions
 from services.key_vault.domain.commands import RollbackKey, RotateKey
-from services.key_vault.domain.expire_versions import NOTIFICATIONS_KEPT, VersionExpirer
+from services.key_vault.domain.expire_versions import KEY_USE_KEPT, NOTIFICATIONS_KEPT, VersionExpirer
 from services.key_vault.domain.key_outcome import KeyOutcome
+from services.key_vault.domain.key_use import KeyUseCount
 from services.key_vault.domain.record_outcomes import OutcomeRecorder
 from services.key_vault.domain.rollback_key import rollback_key
 from tests.unit.key_vault.memory import MemoryStore
@@ -219,3 +220,24 @@ async def test_without_a_time_to_keep_them_versions_go_as_soon_as_they_retired(w
     world.clock.seconds += 0.001
     await expirer(world, kept=timedelta(0))()
     assert destroyed(world) == [1]
+
+
+async def test_old_counts_of_key_use_are_forgotten(world: World) -> None:
+    await world.create(CREATE)
+    hour = world.clock.now().replace(minute=0, second=0, microsecond=0)
+    use = KeyUseCount(
+        hour=hour,
+        name=NAME,
+        key_uid=world.key().uid,
+        version=1,
+        service="router",
+        count=3,
+        last_vault_request_id="vault-1",
+    )
+    await world.store.write(lambda transaction: transaction.uses.add([use]))
+    world.clock.seconds = KEY_USE_KEPT.total_seconds()
+    await expirer(world)()
+    assert list(world.store.content.uses.values()) == [use]
+    world.clock.seconds += 3600
+    await expirer(world)()
+    assert world.store.content.uses == {}
