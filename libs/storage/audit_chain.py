@@ -87,26 +87,22 @@ def list_events(
     raise damaged
 
 
-def heads(
-    connection: Connection, tables: AuditTables, *, after_scope: str = "", limit: int | None = None
-) -> list[AuditHead]:
-    """The ends of all chains, for anchoring, by scope; `limit` and the last scope give pages.
+def heads(connection: Connection, tables: AuditTables, *, seal: HeadSeal) -> list[AuditHead]:
+    """The ends of all chains, for anchoring, by scope.
 
-    A row that is no head is left out, so that it cannot keep the other chains from being anchored; its own
-    verification tells.
+    A row that is no head, or does not carry the seal, is left out: it must neither be vouched for nor keep the other
+    chains from being anchored. Its own verification tells.
     """
-    query = (
-        select(*head_columns(tables, connection.dialect))
-        .where(tables.heads.c.scope > after_scope)
-        .order_by(tables.heads.c.scope)
-        .limit(limit)
-    )
     found = []
-    for row in connection.execute(query):
+    for row in connection.execute(select(*head_columns(tables, connection.dialect)).order_by(tables.heads.c.scope)):
         try:
-            found.append(sealed_head(row).head)
+            sealed = sealed_head(row)
         except ValueError:
-            _log.error("a row of %s is no head of a chain: verify the audit log", tables.heads.name)
+            sealed = None
+        if sealed is not None and seal.is_on(sealed):
+            found.append(sealed.head)
+        else:
+            _log.error("a row of %s is no head that was sealed here: verify the audit log", tables.heads.name)
     return found
 
 

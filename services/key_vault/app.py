@@ -79,7 +79,11 @@ async def compose(settings: Settings, service: Service) -> None:
     """
     clock = SystemClock()
     digests = Digests(_fingerprint_key(settings))
-    store = await _open_store(settings, service, HeadSeal(digests.derived_key("audit heads")))
+    seal = HeadSeal(digests.derived_key("audit heads"))
+    store = await _open_store(settings, service, seal)
+    # With readers of its own: however much is listed, calls do not wait for it.
+    openings = Database.open(settings.database_url, name="key_vault_openings", read_threads=READER_THREADS)
+    service.on_close("database for openings", openings.close)
     vault = open_vault(settings)
     service.on_close("vault", vault.close, ready=vault.ping)
     allowed = _allowed_secrets(settings)
@@ -93,7 +97,9 @@ async def compose(settings: Settings, service: Service) -> None:
 
     # Whoever arrives while a round is under way rides the next one.
     rounds: Batcher[KeyUse, Opened] = Batcher(
-        KeyOpener(store=store, vault=vault, secrets=vault, allowed=allowed, clock=clock, used=used),
+        KeyOpener(
+            store=SqlKeyStore(openings, seal), vault=vault, secrets=vault, allowed=allowed, clock=clock, used=used
+        ),
         max_batch=MOST_TOGETHER,
         max_in_flight=READER_THREADS,
     )
@@ -138,7 +144,13 @@ async def compose(settings: Settings, service: Service) -> None:
     if settings.audit_anchor_file is not None or settings.audit_anchor_url is not None:
         anchorer = AuditAnchorer(store=store, signer=vault, signer_name=vault.anchor_key, anchors=anchors, clock=clock)
         recurring.append(
-            Recurring("anchor audit", anchorer, interval_s=settings.audit_anchor_interval_s, retry_s=_ANCHOR_RETRY_S)
+            Recurring(
+                "anchor audit",
+                anchorer,
+                interval_s=settings.audit_anchor_interval_s,
+                retry_s=_ANCHOR_RETRY_S,
+                last=True,
+            )
         )
     if settings.import_environment:
         importer = EnvironmentImporter(store=store, create=create, rotate=rotate, digests=digests)
@@ -191,6 +203,7 @@ def open_vault(settings: Settings) -> VaultClient:
             settings.vault_reader_kubernetes_role,
         ),
         timeout_s=settings.vault_timeout_s,
+        secret_timeout_s=settings.vault_secret_timeout_s,
         clock=SystemClock(),
     )
 
@@ -224,11 +237,13 @@ def _anchor_store(settings: Settings) -> AnchorStore:
     return NoAnchors()
 
 
-def _importing(importer: EnvironmentImporter, found: Sequence[EnvironmentKey]) -> Recurring:
+def _importing(importer: EnvironmentImporter, found: list[EnvironmentKey]) -> Recurring:
     # Once is enough: the environment of a process does not change. It is tried until Vault and the database take it.
     async def once() -> None:
         for key, outcome in await importer(found):
             _log.info(names.EVENT_KEYS_IMPORTED, variable=key.variable, resource=str(key.name), outcome=outcome.value)
+        # No key stays in this process in clear.
+        found.clear()
 
     return Recurring("import environment", once, interval_s=float("inf"), retry_s=_RETRY_S)
 

@@ -79,6 +79,8 @@ class Settings(ServerSettings):
     """For a connection to Vault, in seconds."""
     vault_read_timeout_s: float = Field(default=2.0, gt=0, le=30)
     """For Vault's answer, in seconds."""
+    vault_secret_timeout_s: float = Field(default=0.5, gt=0, le=60)
+    """For reading a key that stays in the operator's Vault, in all: others are asked for in the same batch."""
     vault_timeout_s: float = Field(default=4.0, gt=0, le=60)
     """For a call in all, with the login and the one repetition it may need, in seconds."""
 

@@ -13,6 +13,7 @@ from libs.core.audit import AuditHead
 from libs.core.audit_anchors import Anchor, bytes_to_sign
 from libs.core.audit_verification import ChainBreak, ChainProblem, ChainVerification
 from libs.core.clock import Clock
+from services.key_vault.domain.errors import audit_anchors_unreadable
 from services.key_vault.domain.ports import AnchorSigner, KeyStore
 
 _MOST_TOGETHER = 100
@@ -89,10 +90,10 @@ class AuditVerifier:
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def __call__(self, scope: str) -> AuditVerdict:
-        """The verdict. Raises Unavailable while the database, or Vault to check signatures by, is; and OSError."""
+        """The verdict. Raises Unavailable while the database, Vault to check signatures by, or the anchors are."""
         genuine: list[Anchor] = []
         forged: list[Anchor] = []
-        for each in await self.anchors.read(scope):
+        for each in await self._read(scope):
             is_ours = await self.signer.verify(each.signed_bytes(), each.signature)
             (genuine if is_ours else forged).append(each)
         heads = [each.head for each in genuine]
@@ -105,3 +106,10 @@ class AuditVerifier:
             chain = replace(chain, chain_break=wrong)
         last = max((each.time for each in genuine), default=None)
         return AuditVerdict(chain=chain, anchors=len(genuine), last_anchor_time=last)
+
+    async def _read(self, scope: str) -> Sequence[Anchor]:
+        try:
+            return await self.anchors.read(scope)
+        except OSError:
+            failure = audit_anchors_unreadable()
+        raise failure

@@ -41,6 +41,10 @@ GATEHOUSE = Author(actor="services/key-vault", is_admin=True)
 """key_vault itself: what it does without being asked."""
 
 
+PLATFORM = str(Owner())
+"""The chain of the platform itself."""
+
+
 def chain_of(owner: Owner) -> str:
     """The audit chain in which what happens to the resources of `owner` is recorded."""
     return str(Owner(owner.tenant))

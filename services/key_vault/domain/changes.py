@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 
-from services.key_vault.domain.author import audit_event, chain_of
+from libs.core.errors import FailedPrecondition
+from services.key_vault.domain.author import PLATFORM, audit_event, chain_of
 from services.key_vault.domain.commands import Command
+from services.key_vault.domain.errors import Reason
 from services.key_vault.domain.key import Key
 from services.key_vault.domain.look_up import get_key
 from services.key_vault.domain.ports import KeyAnswer, KeyTransaction
@@ -37,17 +39,24 @@ def record(
     details: Mapping[str, str] = _NO_DETAILS,
 ) -> None:
     """Write a change into the audit log and remember its answer, in the transaction that made it."""
-    transaction.audit.append(
-        audit_event(
-            command.author,
-            command.action,
-            scope=chain_of(command.name.owner),
-            target=str(command.name),
-            now=occasion.now,
-            uid=occasion.uid,
-            details=details,
-        )
+    event = audit_event(
+        command.author,
+        command.action,
+        scope=chain_of(command.name.owner),
+        target=str(command.name),
+        now=occasion.now,
+        uid=occasion.uid,
+        details=details,
     )
+    try:
+        transaction.audit.append(event)
+    except FailedPrecondition as damaged:
+        # A leaked key must be stopped even by whoever damaged the tenant's log: then the platform's log says so.
+        if not command.revokes or event.scope == PLATFORM or damaged.reason != Reason.AUDIT_LOG_DAMAGED:
+            raise
+        transaction.audit.append(
+            replace(event, scope=PLATFORM, details={**event.details, "damaged_audit_log": event.scope})
+        )
     if command.request is not None:
         transaction.requests.remember(command.request, answer, now=occasion.now)
 

@@ -30,6 +30,11 @@ class Command:
         """The name of the RPC that asks for it."""
         return type(self).__name__
 
+    @property
+    def revokes(self) -> bool:
+        """Whether it takes something out of use, which must work whatever else does not."""
+        return False
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateKey(Command):
@@ -78,6 +83,11 @@ class SetKeyState(Command):
         """The name of the RPC that asks for it."""
         return "DisableKey" if self.state is KeyState.DISABLED else "EnableKey"
 
+    @property
+    def revokes(self) -> bool:
+        """Whether it takes the key out of use."""
+        return self.state is KeyState.DISABLED
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DestroyKeyVersion(Command):
@@ -85,7 +95,17 @@ class DestroyKeyVersion(Command):
 
     version: int
 
+    @property
+    def revokes(self) -> bool:
+        """Always."""
+        return True
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteKey(Command):
     """The end of a key."""
+
+    @property
+    def revokes(self) -> bool:
+        """Always."""
+        return True

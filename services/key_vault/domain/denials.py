@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
@@ -18,6 +18,8 @@ from services.key_vault.domain.permission import Bearer
 from services.key_vault.domain.ports import KeyStore, KeyTransaction
 
 MOST_WAITING = 10_000
+MOST_WAITING_OF_CHAIN = 1_000
+"""One tenant that tries a lot must not crowd out what others tried."""
 _MOST_TOGETHER = 200
 
 
@@ -37,6 +39,7 @@ class DenialRecorder:
         self._new_uid = new_uid
         self._lost = lost
         self._waiting: deque[AuditEvent] = deque()
+        self._waiting_of: Counter[str] = Counter()
         self._dropped = 0
         self._storing: asyncio.Task[None] | None = None
 
@@ -47,14 +50,16 @@ class DenialRecorder:
 
     def add(self, author: Author, tenant: str | None, *, action: str, target: str, reason: str) -> None:
         """A caller of `tenant` was denied `action`. It is dropped when too many wait."""
-        if len(self._waiting) >= MOST_WAITING:
+        scope = chain_of(Owner(tenant))
+        if len(self._waiting) >= MOST_WAITING or self._waiting_of[scope] >= MOST_WAITING_OF_CHAIN:
             self._dropped += 1
             return
+        self._waiting_of[scope] += 1
         self._waiting.append(
             audit_event(
                 author,
                 action,
-                scope=chain_of(Owner(tenant)),
+                scope=scope,
                 target=target,
                 now=self._clock.now(),
                 uid=self._new_uid(),
@@ -93,8 +98,11 @@ class DenialRecorder:
                     self._dropped += 1
                 left -= len(events)
                 to_try_alone = max(0, to_try_alone - 1)
-                for _ in events:
+                for event in events:
                     self._waiting.popleft()
+                    self._waiting_of[event.scope] -= 1
+                # A count of 0 says nothing: no tenant that ever tried is kept in mind.
+                self._waiting_of = +self._waiting_of
         finally:
             self._tell_dropped()
         if refusal is not None:

@@ -38,6 +38,8 @@ class Reason(enum.StrEnum):
     KEY_VERSION_IN_USE = "KEY_VERSION_IN_USE"
     KEY_VERSION_DESTROYED = "KEY_VERSION_DESTROYED"
     KEY_VERSION_RETIRED = "KEY_VERSION_RETIRED"
+    AUDIT_LOG_DAMAGED = "AUDIT_LOG_DAMAGED"
+    AUDIT_ANCHORS_UNREADABLE = "AUDIT_ANCHORS_UNREADABLE"
     VAULT_SECRET_NOT_ALLOWED = "VAULT_SECRET_NOT_ALLOWED"  # noqa: S105 - the name of a reason
     VAULT_SECRET_MISSING = "VAULT_SECRET_MISSING"  # noqa: S105 - the name of a reason
     VAULT_SECRET_DENIED = "VAULT_SECRET_DENIED"  # noqa: S105 - the name of a reason
@@ -170,6 +172,14 @@ def vault_secret_denied(secret_id: str) -> FailedPrecondition:
         Reason.VAULT_SECRET_DENIED,
         secret_id,
         f"Vault does not let key_vault read the secret {secret_id}; the operator must allow it in Vault's policy",
+    )
+
+
+def audit_anchors_unreadable() -> Unavailable:
+    """The place of the anchors cannot be read, so nothing can be held against them."""
+    return Unavailable(
+        Reason.AUDIT_ANCHORS_UNREADABLE,
+        "the anchors of the audit logs cannot be read; whoever runs Gatehouse must look at KEY_VAULT_AUDIT_ANCHOR_FILE",
     )
 
 

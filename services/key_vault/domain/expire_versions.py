@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -34,16 +34,14 @@ class VersionExpirer:
     async def __call__(self) -> None:
         """Destroy every version that retired too long ago, and forget old notifications and counts of key use.
 
-        A key that cannot be changed, as when its tenant's audit log is damaged, keeps no other from it. Raises
-        Unavailable, and the first such error at the end.
+        A key that cannot be changed keeps no other from it. Raises Unavailable, and the first such error at the end.
         """
         now = self.clock.now()
         before = now - self.kept
         failed: dict[KeyName, GatehouseError] = {}
         while True:
-            names = await self.store.read(
-                lambda transaction: transaction.keys.retired_before(before, limit=_MOST_TOGETHER)
-            )
+            # Those that failed come again, and must not fill the page.
+            names = await self.store.read(partial(_retired, before, _MOST_TOGETHER + len(failed)))
             due = [name for name in names if name not in failed]
             for name in due:
                 try:
@@ -52,7 +50,7 @@ class VersionExpirer:
                     raise
                 except GatehouseError as error:
                     failed[name] = error
-            if len(names) < _MOST_TOGETHER or not due:
+            if not due:
                 break
         await self.store.write(lambda transaction: transaction.statuses.forget_notifications(now - NOTIFICATIONS_KEPT))
         await self.store.write(lambda transaction: transaction.uses.forget(now - KEY_USE_KEPT))
@@ -68,3 +66,7 @@ class VersionExpirer:
             if version.destroy_time is None and retired is not None and retired < before:
                 command = DestroyKeyVersion(name=name, author=GATEHOUSE, version=version.number)
                 destroy_key_version(transaction, command, Occasion(now=now, uid=self.new_uid()))
+
+
+def _retired(before: datetime, limit: int, transaction: KeyTransaction) -> Sequence[KeyName]:
+    return transaction.keys.retired_before(before, limit=limit)

@@ -60,6 +60,7 @@ class KeyVersion:
     """One version of the material, without the material.
 
     `usable_until` is None for a version that was never replaced; then it is when it stopped, or stops, being usable.
+    `overlaps` says that it may be used until then: what retires at once does not wait for anybody's clock.
     """
 
     number: int
@@ -68,6 +69,7 @@ class KeyVersion:
     create_time: datetime
     vault_secret: VaultSecretRef | None = None
     usable_until: datetime | None = None
+    overlaps: bool = False
     destroy_time: datetime | None = None
 
 
@@ -120,11 +122,11 @@ class Key:
 
     @property
     def fallback(self) -> KeyVersion | None:
-        """The replaced version that stays, or stayed, usable longest."""
+        """The replaced version that overlaps longest; its overlap may be over by now."""
         replaced = [
             (each.usable_until, each.number, each)
             for each in self.versions
-            if each.number != self.version and each.usable_until is not None and each.destroy_time is None
+            if each.overlaps and each.usable_until is not None
         ]
         return max(replaced)[2] if replaced else None
 
@@ -134,7 +136,7 @@ class Key:
             return VersionState.DESTROYED
         if version.number == self.version:
             return VersionState.CURRENT
-        if version.usable_until is not None and now < version.usable_until:
+        if version.overlaps and version.usable_until is not None and now < version.usable_until:
             return VersionState.OVERLAPPING
         return VersionState.RETIRED
 
@@ -169,7 +171,9 @@ class Key:
         """
         wanted = self._replaceable(number)
         versions = tuple(
-            replace(wanted, usable_until=None) if each is wanted else self._retiring(each, now, ends_all=False, now=now)
+            replace(wanted, usable_until=None, overlaps=False)
+            if each is wanted
+            else self._retiring(each, now, ends_all=False, now=now)
             for each in self.versions
         )
         return replace(
@@ -183,7 +187,7 @@ class Key:
     def version_destroyed(self, number: int, *, now: datetime) -> Key:
         """The key with one version's material destroyed. Raises as `rolled_back` does."""
         wanted = self._replaceable(number)
-        destroyed = replace(wanted, destroy_time=now, usable_until=min(wanted.usable_until or now, now))
+        destroyed = replace(wanted, destroy_time=now, usable_until=min(wanted.usable_until or now, now), overlaps=False)
         versions = tuple(destroyed if each is wanted else each for each in self.versions)
         return replace(self._changed(now), versions=versions)
 
@@ -204,9 +208,9 @@ class Key:
 
     def _retiring(self, version: KeyVersion, until: datetime, *, ends_all: bool, now: datetime) -> KeyVersion:
         if version.number == self.version:
-            return replace(version, usable_until=until)
+            return replace(version, usable_until=until, overlaps=until > now)
         if ends_all and version.usable_until is not None:
-            return replace(version, usable_until=min(version.usable_until, now))
+            return replace(version, usable_until=min(version.usable_until, now), overlaps=False)
         return version
 
     def _replaceable(self, number: int) -> KeyVersion:
@@ -235,6 +239,7 @@ class SealedKey:
     version: int
     is_current: bool
     usable_until: datetime | None
+    overlaps: bool
     ciphertext: str
     vault_secret: VaultSecretRef | None = None
     fallback_version: int = 0

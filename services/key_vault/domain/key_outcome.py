@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from libs.core.resource_names import KeyName
 from services.key_vault.domain.key import Condition, KeyStatus
 
+CLOCK_DIFFERENCE = timedelta(minutes=5)
+"""As far as the clocks of two machines may be apart."""
 QUIET = timedelta(hours=1)
 """A version that flaps is told of once within this time, not each time."""
 
@@ -42,6 +44,24 @@ class KeyNotification:
     version: int
     type: NotificationType
     create_time: datetime
+
+
+def credible(outcome: KeyOutcome, *, since: datetime, now: datetime) -> KeyOutcome:
+    """`outcome` without what cannot be about a version in use `since` then, and without times from the future.
+
+    A late report may be about another key that had the name before; a router's clock may be wrong by years.
+    """
+
+    def bounded(time: datetime | None) -> datetime | None:
+        return None if time is None or time < since else min(time, now + CLOCK_DIFFERENCE)
+
+    return replace(
+        outcome,
+        last_use_time=min(outcome.last_use_time, now + CLOCK_DIFFERENCE),
+        last_success_time=bounded(outcome.last_success_time),
+        last_rejection_time=bounded(outcome.last_rejection_time),
+        last_exhaustion_time=bounded(outcome.last_exhaustion_time),
+    )
 
 
 def merged(status: KeyStatus, outcome: KeyOutcome, *, is_current: bool, now: datetime) -> KeyStatus:

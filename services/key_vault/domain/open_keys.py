@@ -161,7 +161,7 @@ def _checked(use: KeyUse, row: SealedKey | None, now: datetime) -> SealedKey | G
         return origin_mismatch(use.name, use.origin)
     if row.state is not KeyState.ACTIVE:
         return key_disabled(use.name)
-    if not row.is_current and (row.usable_until is None or now >= row.usable_until):
+    if not row.is_current and not (row.overlaps and row.usable_until is not None and now < row.usable_until):
         return key_version_retired(use.name, row.version)
     return row
 

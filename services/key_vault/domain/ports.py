@@ -164,16 +164,20 @@ class AuditLog(Protocol):
         ...
 
     def heads(self) -> Sequence[AuditHead]:
-        """The heads of all chains."""
+        """The heads of all chains, but those that do not carry this deployment's seal: nobody must vouch for them."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredStatus:
-    """A key's status and which version it is about; `notified` are the notifications of that version since a time."""
+    """A key's status and which version it is about, in use `since` then.
+
+    `notified` are the notifications of that version since a time.
+    """
 
     key_uid: str
     version: int
+    since: datetime
     status: KeyStatus
     notified: frozenset[NotificationType]
 

@@ -9,7 +9,14 @@ from datetime import datetime
 from libs.core.clock import Clock
 from libs.core.resource_names import KeyName
 from services.key_vault.domain.key import KeyStatus
-from services.key_vault.domain.key_outcome import QUIET, KeyNotification, KeyOutcome, merged, notification_type
+from services.key_vault.domain.key_outcome import (
+    QUIET,
+    KeyNotification,
+    KeyOutcome,
+    credible,
+    merged,
+    notification_type,
+)
 from services.key_vault.domain.ports import KeyStore, KeyTransaction
 
 
@@ -35,8 +42,13 @@ class OutcomeRecorder:
         after: dict[KeyName, KeyStatus] = {name: stored.status for name, stored in found.items()}
         for outcome in outcomes:
             if outcome.name in found:
-                is_current = outcome.version == found[outcome.name].version
-                after[outcome.name] = merged(after[outcome.name], outcome, is_current=is_current, now=now)
+                stored = found[outcome.name]
+                after[outcome.name] = merged(
+                    after[outcome.name],
+                    credible(outcome, since=stored.since, now=now),
+                    is_current=outcome.version == stored.version,
+                    now=now,
+                )
         notifications = []
         for name, stored in found.items():
             # What the reports of a batch come to is told, not each of them: their order says nothing.

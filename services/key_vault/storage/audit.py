@@ -37,4 +37,4 @@ class AuditRepository:
 
     def heads(self) -> Sequence[AuditHead]:
         """See `AuditLog`."""
-        return heads(self._connection, audit_log)
+        return heads(self._connection, audit_log, seal=self._seal)

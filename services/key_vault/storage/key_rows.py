@@ -75,6 +75,7 @@ def version_of(row: Row[Any]) -> KeyVersion:
         create_time=row.create_time,
         vault_secret=VaultSecretRef(row.vault_secret, row.vault_secret_version) if row.vault_secret else None,
         usable_until=row.usable_until,
+        overlaps=row.overlaps,
         destroy_time=row.destroy_time,
     )
 
@@ -89,6 +90,7 @@ def version_columns(version: KeyVersion) -> dict[str, Any]:
         "create_time": version.create_time,
         "vault_secret": "" if secret is None else secret.id,
         "vault_secret_version": 0 if secret is None else secret.version,
+        "overlaps": version.overlaps,
     }
 
 

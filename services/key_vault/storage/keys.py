@@ -105,7 +105,12 @@ class KeyRepository:
         self._connection.execute(
             update(key_versions).where(of_key, key_versions.c.version == bindparam("number")),
             [
-                {"number": each.number, "usable_until": each.usable_until, "destroy_time": each.destroy_time}
+                {
+                    "number": each.number,
+                    "usable_until": each.usable_until,
+                    "overlaps": each.overlaps,
+                    "destroy_time": each.destroy_time,
+                }
                 for each in key.versions
             ],
         )

@@ -26,6 +26,7 @@ _COLUMNS = (
     keys.c.fallback_until,
     key_versions.c.version,
     key_versions.c.usable_until,
+    key_versions.c.overlaps,
     key_versions.c.ciphertext,
     key_versions.c.vault_secret,
     key_versions.c.vault_secret_version,
@@ -56,7 +57,7 @@ def named_versions(
 def _sealed(row: Row[Any], by_text: dict[str, KeyName]) -> SealedKey:
     (
         text, uid, state, origin, current_version, fallback_version, fallback_until,
-        version, usable_until, ciphertext, vault_secret, vault_secret_version,
+        version, usable_until, overlaps, ciphertext, vault_secret, vault_secret_version,
     ) = tuple(row)  # fmt: skip
     return SealedKey(
         name=by_text[text],
@@ -66,6 +67,7 @@ def _sealed(row: Row[Any], by_text: dict[str, KeyName]) -> SealedKey:
         version=version,
         is_current=version == current_version,
         usable_until=_time(usable_until),
+        overlaps=bool(overlaps),
         ciphertext=ciphertext,
         vault_secret=VaultSecretRef(vault_secret, vault_secret_version) if vault_secret else None,
         fallback_version=fallback_version,

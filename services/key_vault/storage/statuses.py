@@ -43,11 +43,17 @@ class KeyStatusRepository:
         ):
             told[uid].add(NotificationType(type_))
         rows = self._connection.execute(
-            select(keys.c.name, keys.c.uid, keys.c.version, *STATUS_COLUMNS).outerjoin(key_status).where(called_so)
+            select(keys.c.name, keys.c.uid, keys.c.version, keys.c.create_time, keys.c.rotate_time, *STATUS_COLUMNS)
+            .outerjoin(key_status)
+            .where(called_so)
         )
         return {
             by_text[row.name]: StoredStatus(
-                key_uid=row.uid, version=row.version, status=status_of(row), notified=frozenset(told[row.uid])
+                key_uid=row.uid,
+                version=row.version,
+                since=row.rotate_time or row.create_time,
+                status=status_of(row),
+                notified=frozenset(told[row.uid]),
             )
             for row in rows
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
 from libs.storage.audit_tables import audit_tables
 from libs.storage.idempotency import request_table
@@ -60,6 +60,7 @@ key_versions = Table(
     Column("fingerprint", String(16), nullable=False),
     Column("create_time", UtcDateTime, nullable=False),
     Column("usable_until", UtcDateTime, nullable=True),
+    Column("overlaps", Boolean, nullable=False),
     Column("destroy_time", UtcDateTime, nullable=True),
     Index("ix_key_versions_sealing_key_version", "sealing_key_version"),
     # What retired and still has material: those that are not destroyed come first, by when they retired.
@@ -110,6 +111,7 @@ key_use = Table(
     Column("count", Int64, nullable=False),
     Column("last_vault_request_id", String(64), nullable=False),
     Index("ix_key_use_tenant", "tenant", "hour"),
+    Index("ix_key_use_user", "tenant", "user_id", "hour"),
     Index("ix_key_use_name", "name", "hour"),
 )
 

@@ -42,16 +42,25 @@ _Found = Mapping[str, Secret] | Unavailable | None
 class VaultClient:
     """The ports `Sealer`, `Rewrapper` and `AnchorSigner` as the writer, `Opener` and `SecretReader` as the reader.
 
-    For use from one event loop. `timeout_s` bounds a call in all, login and repetition included. Each kind of work has
+    For use from one event loop. `timeout_s` bounds a call in all, login and repetition included;
+    `secret_timeout_s` reading the operator's secrets, for which the sealed keys of the same batch wait.
+    Each kind of work has
     a circuit of its own: Vault's policy or a missing transit key can stop one and leave the others alone.
     """
 
     def __init__(
-        self, address: VaultAddress, *, writer: Credentials, reader: Credentials, timeout_s: float, clock: Clock
+        self,
+        address: VaultAddress,
+        *,
+        writer: Credentials,
+        reader: Credentials,
+        timeout_s: float,
+        secret_timeout_s: float = 0.5,
+        clock: Clock,
     ) -> None:
-        def lane(name: str, make_session: Callable[[], VaultSession], threads: int) -> Lane:
+        def lane(name: str, make_session: Callable[[], VaultSession], threads: int, bound_s: float = timeout_s) -> Lane:
             return Lane(
-                make_session, name=f"vault-{name}", threads=threads, most_waiting=_MOST_WAITING, timeout_s=timeout_s
+                make_session, name=f"vault-{name}", threads=threads, most_waiting=_MOST_WAITING, timeout_s=bound_s
             )
 
         writing = partial(VaultSession, address, writer, SharedToken(clock))
@@ -60,7 +69,7 @@ class VaultClient:
         self._writer = lane("writer", writing, _WRITER_THREADS)
         self._reader = lane("reader", reading, READER_THREADS)
         # Not among the reader's: however slow the operator's secrets are, sealed keys do not wait for them.
-        self._secrets = lane("secrets", reading, _SECRET_THREADS)
+        self._secrets = lane("secrets", reading, _SECRET_THREADS, min(timeout_s, secret_timeout_s))
         self._sealing = Circuit(clock)
         self._rewrapping = Circuit(clock)
         self._anchoring = Circuit(clock)

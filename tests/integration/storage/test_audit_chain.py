@@ -67,7 +67,7 @@ async def test_appended_events_make_the_chain_that_anyone_can_compute(log: Datab
     expected = chain(events)
     assert tuple(await log.write(add(*events))) == expected.events
     assert await log.read(_page(newest_first=False)) == list(expected.events)
-    assert await log.read(lambda connection: heads(connection, tables)) == [expected.head_at(3)]
+    assert await log.read(lambda connection: heads(connection, tables, seal=SEAL)) == [expected.head_at(3)]
 
 
 async def test_an_event_comes_back_as_it_was(log: Database) -> None:
@@ -339,26 +339,25 @@ async def test_a_row_that_is_no_event_is_not_listed_as_one(url: str, log: Databa
     assert _sequences(await log.read(_page(after_sequence=2))) == [3]
 
 
-async def test_heads_come_in_pages(log: Database) -> None:
-    scopes = {"platform", "tenants/a", "tenants/a-b", "tenants/a.b", "tenants/a_b", "tenants/b"}
+async def test_the_heads_of_all_chains_are_found(log: Database) -> None:
+    scopes = ["platform", "tenants/a", "tenants/b"]
     for scope in scopes:
         await log.write(add(event(scope=scope)))
-    every = await log.read(lambda connection: heads(connection, tables))
-    assert {head.scope for head in every} == scopes
-    page = await log.read(lambda connection: heads(connection, tables, after_scope=every[1].scope, limit=2))
-    assert page == every[2:4]
+    every = await log.read(lambda connection: heads(connection, tables, seal=SEAL))
+    assert [head.scope for head in every] == scopes
 
 
+@pytest.mark.parametrize("change", ["sequence = 'x'", "sequence = 7", "mac = ''"])
 async def test_a_broken_head_does_not_keep_the_others_from_being_anchored(
-    sqlite_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    sqlite_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, change: str
 ) -> None:
     upgrade(sqlite_url, write_migrations(tmp_path))
     async with Database.open(sqlite_url, name="audit") as log:
         (first,) = await log.write(add(event(scope="platform")))
         await log.write(add(event()))
         with database_owner(sqlite_url) as connection:
-            connection.execute(text("UPDATE audit_heads SET sequence = 'x' WHERE scope = 'tenants/acme'"))
-        found = await log.read(lambda connection: heads(connection, tables))
+            connection.execute(text(f"UPDATE audit_heads SET {change} WHERE scope = 'tenants/acme'"))
+        found = await log.read(lambda connection: heads(connection, tables, seal=SEAL))
         assert found == [AuditHead(scope="platform", sequence=1, hash=first.hash)]
         assert "verify the audit log" in caplog.text
         assert await _refusal(log) == "AUDIT_LOG_DAMAGED"

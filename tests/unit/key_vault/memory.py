@@ -149,6 +149,7 @@ class MemoryKeys:
             version=version.number,
             is_current=version is key.current,
             usable_until=version.usable_until,
+            overlaps=version.overlaps,
             ciphertext=self._content.ciphertexts[key.uid, version.number],
             vault_secret=version.vault_secret,
             fallback_version=0 if key.fallback is None else key.fallback.number,
@@ -234,6 +235,7 @@ class MemoryStatuses:
             name: StoredStatus(
                 key_uid=key.uid,
                 version=key.version,
+                since=key.rotate_time or key.create_time,
                 status=key.status,
                 notified=frozenset(
                     told.type

@@ -216,6 +216,31 @@ def test_a_file_that_is_broken_is_told_once_for_each_thing_that_is_wrong(path: P
     assert "letters, digits" in lines[0]["problem"]
 
 
+def test_a_file_that_is_broken_again_after_it_was_mended_is_told_again(path: Path) -> None:
+    found = mapping(path)
+    with capture_logs() as lines:
+        for text in ("secret = 1", entry(), "secret = 1"):
+            found.write(text)
+            found.allows()
+    assert len(lines) == 2
+
+
+def test_whatever_goes_wrong_with_reading_what_was_allowed_before_is_not_any_more(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = mapping(path)
+    found.write(entry() + "# another\n")
+
+    def broken(*_: object) -> str:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", broken)
+        with pytest.raises(MemoryError):
+            found.allows()
+    assert not found.allows()
+
+
 def test_a_file_that_goes_and_comes_back_as_it_was_allows_again(path: Path) -> None:
     found = mapping(path)
     away = path.with_suffix(".away")

@@ -96,7 +96,7 @@ async def test_after_a_torn_line_the_next_anchor_begins_one_of_its_own(path: Pat
 
 
 async def test_damaged_lines_are_told_by_number_and_never_quoted(path: Path) -> None:
-    good, canary = encode_anchor(ANCHOR), b'{"canary": "sk-canary-0123456789"}\n'
+    good, canary = encode_anchor(ANCHOR), b'{"canary": "sk-canary-0123456789", "scope":"tenants/acme"}\n'
     write(path, good + canary + b"\xff\xfe\n" + b"[" * 100_000 + b"\n" + good)
     with capture_logs() as lines:
         assert await AnchorFile(path).read("tenants/acme") == [ANCHOR, ANCHOR]

@@ -266,5 +266,6 @@ async def test_nothing_is_verified_while_vault_or_the_anchors_cannot_be_asked(an
     with pytest.raises(Unavailable):
         await anchored.verdict()
     anchored.anchors.failure = OSError("gone")
-    with pytest.raises(OSError, match="gone"):
+    with pytest.raises(Unavailable) as unreadable:
         await anchored.verdict()
+    assert unreadable.value.reason == "AUDIT_ANCHORS_UNREADABLE"

@@ -317,3 +317,20 @@ async def test_a_database_that_goes_away_while_each_is_tried_alone_loses_none_an
     await gathered.recorder.store()
     assert gathered.targets() == names
     assert gathered.lost == []
+
+
+async def test_one_tenant_that_tries_a_lot_crowds_out_nobody(
+    gathered: Denials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(denials, "MOST_WAITING_OF_CHAIN", 3)
+    for number in range(5):
+        gathered.deny(f"tenants/acme/keys/k{number}")
+    gathered.deny("tenants/acme/keys/x", tenant="other")
+    await gathered.recorder.store()
+    assert len(gathered.targets()) == 3
+    assert gathered.targets("tenants/other") == ["tenants/acme/keys/x"]
+    assert gathered.lost == [2]
+    # What was stored makes room.
+    gathered.deny("tenants/acme/keys/later")
+    await gathered.recorder.store()
+    assert gathered.targets()[-1] == "tenants/acme/keys/later"

@@ -11,14 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.core.resource_names import KeyName
+from services.key_vault.domain.changes import Occasion
 from services.key_vault.domain.commands import DeleteKey, RollbackKey, RotateKey
 from services.key_vault.domain.delete_key import delete_key
 from services.key_vault.domain.key import Condition, KeyStatus
 from services.key_vault.domain.key_outcome import (
+    CLOCK_DIFFERENCE,
     QUIET,
     KeyNotification,
     KeyOutcome,
     NotificationType,
+    credible,
     merged,
     notification_type,
 )
@@ -298,3 +301,32 @@ async def test_a_report_that_is_run_again_is_told_once(recorded: Recorded, monke
     await recorded.record([outcome(1, rejected=1)])
     assert recorded.stored == recorded.told
     assert recorded.types == [REJECTED]
+
+
+def test_a_report_from_before_the_version_came_into_use_is_about_another_key() -> None:
+    late = credible(outcome(9, accepted=3, rejected=4, exhausted=9), since=START + timedelta(seconds=5), now=NOW)
+    assert late == outcome(9, exhausted=9)
+
+
+def test_a_clock_that_is_wrong_by_years_hides_nothing_that_follows() -> None:
+    ahead = 100 * 365 * 86_400.0
+    bounded = credible(outcome(ahead, accepted=ahead), since=START, now=NOW)
+    assert bounded.last_success_time == bounded.last_use_time == NOW + CLOCK_DIFFERENCE
+
+
+async def test_a_late_refusal_of_a_key_that_is_gone_does_not_reject_the_one_that_took_its_name() -> None:
+    world = World()
+    await world.create(CREATE)
+    refused = world.clock.now()
+    await world.store.write(
+        lambda transaction: delete_key(
+            transaction, DeleteKey(name=NAME, author=ANN), Occasion(now=refused, uid=world.new_uid())
+        )
+    )
+    world.clock.seconds += 10
+    await world.create(CREATE)
+    told: list[KeyNotification] = []
+    record = OutcomeRecorder(store=world.store, clock=world.clock, new_uid=world.new_uid, notified=told.append)
+    await record([KeyOutcome(name=NAME, version=1, last_use_time=refused, last_rejection_time=refused)])
+    assert world.key().status.condition is Condition.UNKNOWN
+    assert told == []

@@ -234,3 +234,14 @@ def test_describing_or_disabling_a_key_leaves_its_status_and_versions_alone() ->
 
 def test_an_etag_tells_keys_of_the_same_name_and_revision_apart() -> None:
     assert new_key().etag != replace(new_key(), uid="other").etag
+
+
+def test_what_retires_at_once_waits_for_nobodys_clock() -> None:
+    behind = START - HOUR
+    leaked = new_key().rotated(version(2), overlap=timedelta(0), now=START)
+    rolled_back = new_key().rotated(version(2), overlap=HOUR, now=START).rolled_back(1, now=START)
+    ended = new_key().rotated(version(2), overlap=HOUR, now=START).rotated(version(3), overlap=timedelta(0), now=START)
+    for key in (leaked, rolled_back, ended):
+        assert key.fallback is None
+        others = [each for each in key.versions if each.number != key.version]
+        assert [key.state_of(each, behind) for each in others] == [VersionState.RETIRED] * len(others)

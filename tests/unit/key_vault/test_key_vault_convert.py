@@ -192,7 +192,7 @@ def test_a_key_message_holds_the_metadata() -> None:
 def test_a_key_message_tells_every_version_and_its_state_at_the_time() -> None:
     key = key_of(
         version(4, vault_secret=VaultSecretRef("acme-openai", 2)),
-        version(3, usable_until=NOW + HOUR),
+        version(3, usable_until=NOW + HOUR, overlaps=True),
         version(2, usable_until=NOW),
         version(1, usable_until=NOW, destroy_time=NOW),
         state=KeyState.DISABLED,

@@ -187,16 +187,17 @@ def allowed(path: Path, owner: str, origin: str = "https://api.openai.com") -> A
 
 
 @pytest.mark.parametrize(
-    ("owner", "origin", "reason"),
+    ("owner", "origin", "wanted", "reason"),
     [
-        ("tenants/acme", "https://api.openai.com", ""),
-        ("tenants/globex", "https://api.openai.com", "VAULT_SECRET_NOT_ALLOWED"),
-        ("tenants/acme/users/bob", "https://api.openai.com", "VAULT_SECRET_NOT_ALLOWED"),
-        ("tenants/acme", "https://proxy.example", "VAULT_SECRET_NOT_ALLOWED"),
+        ("tenants/acme", "https://api.openai.com", ORIGIN, ""),
+        ("tenants/acme", "https://proxy.example", "https://proxy.example:443", ""),
+        ("tenants/globex", "https://api.openai.com", ORIGIN, "VAULT_SECRET_NOT_ALLOWED"),
+        ("tenants/acme/users/bob", "https://api.openai.com", ORIGIN, "VAULT_SECRET_NOT_ALLOWED"),
+        ("tenants/acme", "https://proxy.example", ORIGIN, "VAULT_SECRET_NOT_ALLOWED"),
     ],
 )
 async def test_a_key_is_taken_up_only_for_whom_and_where_the_operator_allowed_it(
-    world: World, tmp_path: Path, owner: str, origin: str, reason: str
+    world: World, tmp_path: Path, owner: str, origin: str, wanted: str, reason: str
 ) -> None:
     taker = MaterialTaker(
         sealer=world.vault,
@@ -207,7 +208,7 @@ async def test_a_key_is_taken_up_only_for_whom_and_where_the_operator_allowed_it
     )
     create = replace(world.create, materials=taker)
     try:
-        await create(CREATE_REFERENCED)
+        await create(replace(CREATE_REFERENCED, origin=wanted))
     except FailedPrecondition as refusal:
         found = refusal.reason
     else:

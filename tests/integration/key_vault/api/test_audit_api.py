@@ -269,3 +269,18 @@ async def test_key_use_is_counted_by_hour_and_joins_to_the_audit_log_of_vault(
     assert (await served.audit.ListKeyUse(of_key, metadata=served.admin)).uses == uses
     rival = served.identities.bearer("tenant_admin", tenant="rival")
     assert (await error_of(served.audit.ListKeyUse(request, metadata=rival))).reason == "PERMISSION_DENIED"
+
+
+async def test_a_leaked_key_is_stopped_even_when_its_tenants_log_is_damaged(served: ServedKeyVault) -> None:
+    await served.create()
+    await without_triggers(served, "UPDATE audit_heads SET mac = 'forged' WHERE scope = 'tenants/acme'")
+    rotate = key_pb.RotateKeyRequest(name=NAME, api_key=OTHER_CANARY.encode())
+    assert (await error_of(served.keys.RotateKey(rotate, metadata=served.admin))).reason == "AUDIT_LOG_DAMAGED"
+    await served.keys.DisableKey(key_pb.DisableKeyRequest(name=NAME), metadata=served.admin)
+    assert await served.open(served.item()) == ["KEY_DISABLED"]
+    await served.keys.DeleteKey(key_pb.DeleteKeyRequest(name=NAME), metadata=served.admin)
+    assert [(event.action, event.details["damaged_audit_log"]) for event in await events(served, "platform")] == [
+        ("DeleteKey", ACME),
+        ("DisableKey", ACME),
+    ]
+    assert (await verdict(served)).first_break.type == pb.AUDIT_BREAK_TYPE_HEAD_FORGED

@@ -70,9 +70,12 @@ async def test_a_status_is_read_as_it_was_put_last(store: KeyStore) -> None:
 
 async def test_a_status_is_about_the_version_in_use(store: KeyStore) -> None:
     await add(store, key())
-    await rotate(store, key())
+    rotated = await rotate(store, key())
+    assert rotated.rotate_time is not None
     assert await load(store, NAME) == {
-        NAME: StoredStatus(key_uid=key().uid, version=2, status=KeyStatus(), notified=frozenset())
+        NAME: StoredStatus(
+            key_uid=key().uid, version=2, since=rotated.rotate_time, status=KeyStatus(), notified=frozenset()
+        )
     }
 
 
@@ -105,7 +108,9 @@ async def test_a_key_of_the_same_name_is_another_key(store: KeyStore) -> None:
     await store.write(lambda transaction: transaction.keys.remove(key()))
     await add(store, key(uid="another"))
     assert await load(store, NAME) == {
-        NAME: StoredStatus(key_uid="another", version=1, status=KeyStatus(), notified=frozenset())
+        NAME: StoredStatus(
+            key_uid="another", version=1, since=key().create_time, status=KeyStatus(), notified=frozenset()
+        )
     }
     # Its owner is still told what happened to the one before.
     assert await notifications(store, Owner("acme")) == ["1"]

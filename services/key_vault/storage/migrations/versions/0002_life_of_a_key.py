@@ -30,7 +30,7 @@ _KEYS = sa.table(
 _VERSIONS = sa.table(
     "key_versions",
     *map(sa.column, ("key_uid", "ciphertext", "sealing_key_version", "vault_secret", "vault_secret_version")),
-    *map(sa.column, ("mask", "fingerprint", "create_time")),
+    *map(sa.column, ("mask", "fingerprint", "create_time", "overlaps")),
 )
 _REQUESTS = sa.table("remembered_requests", *map(sa.column, ("scope", "method", "request_id", "response")))
 
@@ -55,6 +55,7 @@ def _widen_versions() -> None:
         batch.add_column(sa.Column("fingerprint", sa.String(16), nullable=True))
         batch.add_column(sa.Column("create_time", UtcDateTime, nullable=True))
         batch.add_column(sa.Column("usable_until", UtcDateTime, nullable=True))
+        batch.add_column(sa.Column("overlaps", sa.Boolean, nullable=True))
         batch.add_column(sa.Column("destroy_time", UtcDateTime, nullable=True))
 
     def of_key(value: sa.ColumnElement[Any]) -> sa.ScalarSelect[Any]:
@@ -65,6 +66,7 @@ def _widen_versions() -> None:
             sealing_key_version=0,
             vault_secret="",
             vault_secret_version=0,
+            overlaps=sa.false(),
             mask=of_key(_KEYS.c.mask),
             fingerprint=of_key(_KEYS.c.fingerprint),
             create_time=of_key(sa.func.coalesce(_KEYS.c.rotate_time, _KEYS.c.create_time)),
@@ -81,6 +83,7 @@ def _widen_versions() -> None:
         for name in ("mask", "fingerprint"):
             batch.alter_column(name, existing_type=sa.String(16), nullable=False)
         batch.alter_column("create_time", existing_type=UtcDateTime, nullable=False)
+        batch.alter_column("overlaps", existing_type=sa.Boolean, nullable=False)
     op.create_index("ix_key_versions_sealing_key_version", "key_versions", ["sealing_key_version"])
     op.create_index("ix_key_versions_usable_until", "key_versions", ["destroy_time", "usable_until"])
 
@@ -110,6 +113,7 @@ def _rewrite_answers() -> None:
             "create_time": key["rotate_time"] or key["create_time"],
             "vault_secret": None,
             "usable_until": None,
+            "overlaps": False,
             "destroy_time": None,
         }
         times = ("condition_time", "last_use_time", "last_success_time", "last_rejection_time", "last_exhaustion_time")
@@ -162,6 +166,7 @@ def _create_use() -> None:
         sa.Column("last_vault_request_id", sa.String(64), nullable=False),
     )
     op.create_index("ix_key_use_tenant", "key_use", ["tenant", "hour"])
+    op.create_index("ix_key_use_user", "key_use", ["tenant", "user_id", "hour"])
     op.create_index("ix_key_use_name", "key_use", ["name", "hour"])
 
 
