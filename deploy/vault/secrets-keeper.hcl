@@ -13,6 +13,11 @@ path "secret/destroy/gatehouse/*" {
   capabilities = ["update"]
 }
 
+# The public key that verifies the anchors of the audit log.
+path "transit/keys/audit-anchors" {
+  capabilities = ["read"]
+}
+
 # Its own token only; the role leaves the default policy out.
 path "auth/token/renew-self" {
   capabilities = ["update"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -24,6 +26,8 @@ def _separated(value: object) -> object:
 # The characters RFC 9470 allows in a challenge, which lists such names separated by spaces.
 _Name = Annotated[str, StringConstraints(pattern=r"^[!#-\[\]-~]+$", max_length=128)]
 _Names = Annotated[frozenset[_Name], NoDecode, Field(max_length=16), BeforeValidator(_separated)]
+# What Kubernetes tells every pod about the services beside it.
+_OF_KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?)\Z")
 _Settings = TypeVar("_Settings", bound="ServerSettings")
 
 
@@ -88,9 +92,13 @@ class ServerSettings(BaseSettings):
 
 
 def load_settings(settings: type[_Settings]) -> _Settings:
-    """The settings from the environment. Exits with code 2, naming each wrong variable but never its value."""
+    """The settings from the environment. Exits with code 2, naming each wrong variable but never its value.
+
+    Variables with the service's prefix that it does not know are named as well; they end nothing, for Kubernetes sets
+    some of its own (`ROUTER_SERVICE_HOST`).
+    """
     try:
-        return settings()
+        loaded = settings()
     except ValidationError as error:
         prefix = settings.model_config.get("env_prefix", "")
         wrong = "\n".join(
@@ -99,3 +107,10 @@ def load_settings(settings: type[_Settings]) -> _Settings:
         )
         sys.stderr.write(f"these environment variables are missing or wrong:\n{wrong}\n")
         sys.exit(2)
+    prefix = settings.model_config.get("env_prefix", "")
+    known = {f"{prefix}{name}".upper() for name in settings.model_fields}
+    unknown = sorted(name for name in os.environ if prefix and name.startswith(prefix) and name not in known)
+    for name in unknown:
+        if not _OF_KUBERNETES.search(name):
+            sys.stderr.write(f"{name} is set, but is no setting of this service: is it misspelt?\n")
+    return loaded

@@ -69,6 +69,9 @@ _BY_REASON: Mapping[str, str] = MappingProxyType(
         "VAULT_SECRET_MISSING": "Whoever runs Gatehouse must see to it that this secret, version and field exist in "
         "Vault and hold a provider key.",
         "VAULT_SECRET_DENIED": "Whoever runs Gatehouse must let key_vault read this secret in Vault's policy.",
+        "AUDIT_ANCHORS_UNREADABLE": "Whoever runs Gatehouse must make the anchor file readable to key_vault.",
+        "AUDIT_LOG_DAMAGED": "`gatehouse audit verify` says where; keys can still be disabled and deleted. Whoever runs "
+        "Gatehouse must look into it.",
         "VAULT_SEALED": "Whoever runs Gatehouse must unseal Vault.",
         "VAULT_UNREACHABLE": "Whoever runs Gatehouse must bring Vault back.",
         "VAULT_DENIED": "Whoever runs Gatehouse must mend the Vault login of key_vault.",

@@ -77,8 +77,10 @@ class DevelopmentTokens:
         tenant: str = DEFAULT_TENANT,
         user: str = DEFAULT_USER,
         roles: Sequence[str] = DEFAULT_ROLES,
+        mfa: bool = False,
     ) -> None:
         self._issuer = issuer
+        self._mfa = mfa
         self._tenant = tenant
         self._user = user
         self._roles = tuple(roles)
@@ -91,7 +93,9 @@ class DevelopmentTokens:
         with self._lock:
             # Wall-clock time, as in the token: a monotonic clock stands still while a laptop sleeps.
             if time.time() >= self._renew_at or not self._token:
-                self._token = mint_token(self._issuer, tenant=self._tenant, user=self._user, roles=self._roles)
+                self._token = mint_token(
+                    self._issuer, tenant=self._tenant, user=self._user, roles=self._roles, mfa=self._mfa
+                )
                 self._renew_at = time.time() + DEFAULT_TTL_S * (1 - _RENEW_AT)
             return self._token
 

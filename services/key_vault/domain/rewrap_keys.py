@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from libs.core.clock import Clock
-from services.key_vault.domain.author import Author, audit_event
+from libs.core.errors import GatehouseError
+from services.key_vault.domain.author import PLATFORM, Author, audit_event
+from services.key_vault.domain.changes import Occasion
 from services.key_vault.domain.ports import Ciphertext, KeyStore, KeyTransaction, Rewrapper, WrappedVersion
 from services.key_vault.domain.rewrap_run import RewrapRun
 from services.key_vault.domain.sealing import sealing_context
 
 MOST_TOGETHER = 100
+_ABANDONED_AFTER = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,34 +37,30 @@ class KeyRewrapper:
 
         Raises Unavailable.
         """
-        under_way = await self.progress()
-        if under_way is not None and under_way.end_time is None:
-            return under_way
-        version = await (self.vault.rotate_sealing_key() if rotate_sealing_key else self.vault.sealing_version())
-        now, uid, event_uid = self.clock.now(), self.new_uid(), self.new_uid()
-
-        def begun(transaction: KeyTransaction) -> RewrapRun:
-            other = transaction.rewraps.get()
-            if other is not None and other.end_time is None:
-                return other
-            total = transaction.keys.count_wrapped_below(version)
-            run = RewrapRun(
-                uid=uid,
-                sealing_key_version=version,
-                total=total,
-                remaining=total,
-                failed=0,
-                start_time=now,
-                end_time=None if total else now,
-            )
-            transaction.rewraps.put(run)
-            details = {"sealing_key_version": str(version), "rotated": str(rotate_sealing_key).lower()}
-            transaction.audit.append(
-                audit_event(author, "RewrapKeys", scope="platform", target="", now=now, uid=event_uid, details=details)
-            )
+        occasion = Occasion(now=self.clock.now(), uid=self.new_uid())
+        claimed = RewrapRun(
+            uid=self.new_uid(),
+            sealing_key_version=0,
+            total=0,
+            remaining=0,
+            failed=0,
+            start_time=occasion.now,
+        )
+        # Recorded before Vault is touched: a key that was rotated without a word about it would be worse than a word
+        # about one that was not.
+        run = await self.store.write(
+            lambda transaction: _claim(transaction, claimed, author, occasion, rotate_sealing_key)
+        )
+        if run.uid != claimed.uid:
             return run
-
-        return await self.store.write(begun)
+        try:
+            version = await (self.vault.rotate_sealing_key() if rotate_sealing_key else self.vault.sealing_version())
+        except GatehouseError:
+            await self.store.write(
+                lambda transaction: transaction.rewraps.put(replace(claimed, end_time=self.clock.now()))
+            )
+            raise
+        return await self.store.write(lambda transaction: _set_out(transaction, claimed, version, self.clock.now()))
 
     async def progress(self) -> RewrapRun | None:
         """The last run, with what remains of it. Raises Unavailable."""
@@ -71,6 +71,8 @@ class KeyRewrapper:
         run = await self.progress()
         if run is None or run.end_time is not None:
             return False
+        if not run.sealing_key_version:
+            return await self._adopt(run)
         batch = await self.store.read(
             lambda transaction: transaction.keys.wrapped_below(
                 run.sealing_key_version, after=(run.after_uid, run.after_version), limit=MOST_TOGETHER
@@ -90,6 +92,14 @@ class KeyRewrapper:
             if ciphertext is None:
                 self.refused(wrapped)
         return await self.store.write(lambda transaction: self._store(transaction, run, batch, rewrapped))
+
+    async def _adopt(self, run: RewrapRun) -> bool:
+        """Set out in the place of whoever claimed `run` and died before it knew Vault's version."""
+        if self.clock.now() - run.start_time < _ABANDONED_AFTER:
+            return False
+        version = await self.vault.sealing_version()
+        await self.store.write(lambda transaction: _set_out(transaction, run, version, self.clock.now()))
+        return True
 
     def _store(
         self,
@@ -131,6 +141,36 @@ class KeyRewrapper:
             )
         )
         return not ended
+
+
+def _claim(
+    transaction: KeyTransaction, claimed: RewrapRun, author: Author, occasion: Occasion, rotates: bool
+) -> RewrapRun:
+    """The run under way, or `claimed`, from now on under way."""
+    other = transaction.rewraps.get()
+    if other is not None and other.end_time is None:
+        return other
+    transaction.rewraps.put(claimed)
+    transaction.audit.append(
+        audit_event(
+            author,
+            "RewrapKeys",
+            scope=PLATFORM,
+            target="",
+            now=occasion.now,
+            uid=occasion.uid,
+            details={"rotates_sealing_key": str(rotates).lower()},
+        )
+    )
+    return claimed
+
+
+def _set_out(transaction: KeyTransaction, claimed: RewrapRun, version: int, now: datetime) -> RewrapRun:
+    """The run with what is to be done; it ends at once when that is nothing."""
+    total = transaction.keys.count_wrapped_below(version)
+    run = replace(claimed, sealing_key_version=version, total=total, remaining=total, end_time=None if total else now)
+    transaction.rewraps.put(run)
+    return run
 
 
 def _count_left(transaction: KeyTransaction, run: RewrapRun, batch: Sequence[WrappedVersion]) -> int:

@@ -242,6 +242,16 @@ async def test_a_setting_that_shows_itself_wrong_in_use_ends_the_start_with_a_se
     assert "Traceback" not in text
 
 
+async def test_a_misspelt_setting_is_named_and_what_kubernetes_sets_is_not(start: Start) -> None:
+    tiny = await start(shutdown_grace="1", service_host="10.0.0.1", port_7100_tcp_addr="10.0.0.1")
+    await tiny.become(SERVING)
+    tiny.terminate()
+    _, text = await tiny.ended()
+    assert "TINY_SHUTDOWN_GRACE is set, but is no setting of this service: is it misspelt?" in text
+    assert "TINY_SERVICE_HOST" not in text
+    assert "TINY_PORT_7100_TCP_ADDR" not in text
+
+
 async def test_missing_settings_are_named_without_their_values(start: Start) -> None:
     tiny = await start(shutdown_grace_s="sk-canary-0123456789abcdef")
     code, text = await tiny.ended()

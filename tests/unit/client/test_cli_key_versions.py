@@ -11,6 +11,7 @@ from gatehouse.cli.output import local_time
 from gatehouse.keyvault.v1.key_pb2 import KEY_STATE_DISABLED, KEY_VERSION_STATE_OVERLAPPING, Key
 from gatehouse.keyvault.v1.key_service_pb2 import (
     DestroyKeyVersionResponse,
+    GetKeyRequest,
     GetKeyResponse,
     RollbackKeyResponse,
     RotateKeyRequest,
@@ -170,7 +171,18 @@ def test_rotate_needs_somebody_to_ask_and_a_key(fake: FakeGatehouse, run: Run) -
     nothing = run("keys", "rotate", "openai", "--yes", input="")
     assert nothing.exit_code == 2
     assert "standard input is empty" in nothing.stderr
-    assert fake.received == []
+    assert rotations(fake) == []
+
+
+def test_a_wrong_name_is_told_before_the_key_is_asked_for(fake: FakeGatehouse, run: Run) -> None:
+    def missing(_: GetKeyRequest) -> GetKeyResponse:
+        raise failure(grpc.StatusCode.NOT_FOUND, "no such key", "KEY_NOT_FOUND")
+
+    fake.answers["GetKey"] = missing
+    result = run("keys", "rotate", "nope", "--yes", input="")
+    assert result.exit_code == 1
+    assert "no such key" in result.stderr
+    assert "standard input" not in result.stderr
 
 
 def test_a_change_in_between_is_told_and_nothing_is_done(fake: FakeGatehouse, run: Run) -> None:
@@ -220,10 +232,21 @@ def test_destroying_a_version_is_said_to_be_for_ever(fake: FakeGatehouse, run: R
         "tenants/acme/keys/openai for ever? Nothing brings it back. [y/N]:" in result.stderr
     )
     assert methods(fake) == ["GetKey"]
-    unlisted = run("keys", "destroy-version", "openai", "99", input="y\n")
-    assert "Destroy version 99 of tenants/acme/keys/openai for ever?" in unlisted.stderr
+    run("keys", "destroy-version", "openai", "3", input="y\n")
     request = fake.last("DestroyKeyVersion").request
-    assert (request.name, request.version, request.etag) == (KEY.name, 99, "e2")
+    assert (request.name, request.version, request.etag) == (KEY.name, 3, overlapping.etag)
+
+
+@pytest.mark.parametrize("command", ["rollback", "destroy-version"])
+@pytest.mark.parametrize(("version", "why"), [("99", "has no version 99"), ("4", "is the one in use")])
+def test_nobody_is_asked_about_a_version_that_cannot_be_meant(
+    fake: FakeGatehouse, run: Run, command: str, version: str, why: str
+) -> None:
+    fake.answers["GetKey"] = lambda _: GetKeyResponse(key=rotated_key(overlap=5_400))
+    result = run("keys", command, "openai", version, input="y\n")
+    assert result.exit_code == 2
+    assert why in " ".join(result.stderr.replace("│", " ").split())
+    assert methods(fake) == ["GetKey"]
 
 
 @pytest.mark.parametrize("command", ["rollback", "destroy-version"])

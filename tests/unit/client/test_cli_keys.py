@@ -311,3 +311,11 @@ def test_a_refusal_of_the_server_shows_its_fields(fake: FakeGatehouse, run: Run)
     assert result.exit_code == 1
     assert "• api_key: is too short" in result.stderr
     assert CANARY not in result.output
+
+
+@pytest.mark.parametrize("key", ["sk-proj-abcdefghijklmnopqrstuv0003", "gsk_0123456789abcdef", "xai-0123456789"])
+def test_an_id_that_begins_as_real_keys_do_is_refused_and_not_repeated(fake: FakeGatehouse, run: Run, key: str) -> None:
+    result = run("keys", "create", key, "--type", "openai", "--origin", "https://api.openai.com", input="x")
+    assert result.exit_code == 2
+    assert key not in result.stderr
+    assert fake.received == []

@@ -170,10 +170,31 @@ async def test_of_two_that_begin_at_once_one_begins(world: World) -> None:
             return await world.vault.rotate_sealing_key()
 
     slow = replace(other.rewrapper, vault=Slow())
-    assert [await slow.begin(OPERATOR, rotate_sealing_key=True)] == begun
+    run = await slow.begin(OPERATOR, rotate_sealing_key=True)
+    assert [each.uid for each in begun] == [run.uid]
     assert [event.action for event in world.audited("platform")] == ["RewrapKeys"]
     await one.finish()
-    assert versions(world) == {"v3"}
+    assert versions(world) == {"v2"}
+
+
+async def test_a_run_whose_beginner_died_before_it_knew_vaults_version_is_taken_over(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = Replica(world)
+
+    async def dies() -> int:
+        await world.vault.rotate_sealing_key()
+        raise SystemExit
+
+    monkeypatch.setattr(replica, "rotate_sealing_key", dies)
+    with pytest.raises(SystemExit):
+        await replica.begin()
+    assert await replica.rewrapper.go_on() is False
+    world.clock.seconds += 60
+    run = await replica.finish()
+    assert (run.sealing_key_version, run.remaining) == (2, 0)
+    assert run.end_time is not None
+    assert versions(world) == {"v2"}
 
 
 async def test_after_a_run_the_next_can_begin(world: World) -> None:
@@ -193,7 +214,7 @@ async def test_who_began_it_is_in_the_platforms_log(world: World) -> None:
         "platform/users/root",
         "RewrapKeys",
         "",
-        {"sealing_key_version": "2", "rotated": "true"},
+        {"rotates_sealing_key": "true"},
     )
 
 
@@ -351,5 +372,9 @@ async def test_nothing_begins_while_vault_is_sealed(world: World) -> None:
     world.vault.failure = vault_sealed()
     with pytest.raises(Unavailable):
         await Replica(world).begin()
-    assert world.store.content.run is None
-    assert world.audited("platform") == []
+    # That it was tried is on record, and the next can begin.
+    run = progress(world)
+    assert (run.sealing_key_version, run.end_time) == (0, world.clock.now())
+    assert [event.action for event in world.audited("platform")] == ["RewrapKeys"]
+    world.vault.failure = None
+    assert (await Replica(world).begin()).sealing_key_version == 2

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from gatehouse.operations.keys import VaultSecretReference
 
 # Real keys do not fit: they are longer or have capitals.
+# What the keys of providers begin with, as far as it fits an id.
+_KEY_PREFIXES = ("sk-", "gsk_", "xai-", "pplx-", "hf_", "r8_", "nvapi-")
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
@@ -62,12 +64,14 @@ def overlap_of(text: str) -> timedelta:
 
 def refuse_key_as_argument(ctx: typer.Context, key_id: str) -> None:
     """Raise BadParameter when `key_id`, or an argument too many, could be the key itself."""
-    if ctx.args or not _ID.fullmatch(key_id.rpartition("/")[2]):
+    last = key_id.rpartition("/")[2]
+    if ctx.args or not _ID.fullmatch(last) or last.startswith(_KEY_PREFIXES):
         # What was given may be the key: it is not repeated.
         raise typer.BadParameter(
             "KEY is an id: 1 to 63 characters of a-z, 0-9, '.', '_', '-', starting with a letter or digit. The key "
             "itself is never an argument, where the shell's history and other users see it: pipe it in, use --from-env "
-            "or type it at the prompt. If this was a real key, replace it at the provider."
+            "or type it at the prompt. Ids that begin as real keys do, such as sk-, are refused. If this was a real "
+            "key, replace it at the provider."
         )
 
 

@@ -98,6 +98,8 @@ def rotate(
     if not dry_run:
         require_consent(yes=yes)
     name = session.name(owner, "keys", key)
+    # A wrong name is told before the key is typed.
+    seen = session.client.keys.get(name)
     api_key, secret = read_material(from_env, vault_secret)
 
     def send(etag: str, *, request_id: str = "", validate_only: bool = False) -> RotateKeyResponse:
@@ -111,7 +113,6 @@ def rotate(
             validate_only=validate_only,
         )
 
-    seen = session.client.keys.get(name)
     planned = send(seen.etag, validate_only=True)
     if dry_run:
         if session.as_json:
@@ -154,6 +155,7 @@ def rollback(
     if not yes:
         seen = session.client.keys.get(name)
         etag = seen.etag
+        _check_replaced(seen, version)
         note(f"version {seen.version} ({material(seen)}) is in use and stops being usable at once", "")
         confirm(f"Put {_described(seen, version)} of {name} in its place?", yes=yes)
     rolled_back = change(
@@ -181,6 +183,7 @@ def destroy_version(
     if not yes:
         seen = session.client.keys.get(name)
         etag = seen.etag
+        _check_replaced(seen, version)
         confirm(f"Destroy {_described(seen, version)} of {name} for ever? Nothing brings it back.", yes=yes)
     left = change(
         lambda request_id: session.client.keys.destroy_version(name, version, etag=etag, request_id=request_id)
@@ -207,6 +210,18 @@ def _plan(seen: Key, planned: Key) -> str:
     if state(seen) == "disabled":
         lines.append(("state", "disabled, and stays so until: gatehouse keys enable"))
     return "\n".join(f"{name:<12}{value}" for name, value in lines)
+
+
+def _check_replaced(seen: Key, number: int) -> None:
+    """Raise BadParameter unless the version was replaced and is still there: nobody need be asked about another."""
+    version = version_of(seen, number)
+    if version is None:
+        there = ", ".join(str(each.version) for each in seen.versions)
+        raise typer.BadParameter(f"the key has no version {number}; it has {there}", param_hint="VERSION")
+    if version_state(version) == "current":
+        raise typer.BadParameter(f"version {number} is the one in use", param_hint="VERSION")
+    if version_state(version) == "destroyed":
+        raise typer.BadParameter(f"version {number} was destroyed; nothing brings it back", param_hint="VERSION")
 
 
 def _described(seen: Key, number: int) -> str:
