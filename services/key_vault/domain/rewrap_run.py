@@ -10,8 +10,8 @@ from datetime import datetime
 class RewrapRun:
     """Bringing all ciphertexts to one version of Vault's sealing key.
 
-    `remaining` counts those not there yet, `failed` those among them that Vault refuses; `end_time` is None while it is
-    under way. (`after_uid`, `after_version`) is the last ciphertext looked at.
+    `remaining` counts those not there yet, `failed` those among them that were tried in vain, for Vault refuses them;
+    `end_time` is None while it is under way. (`after_uid`, `after_version`) is the last ciphertext looked at.
     """
 
     uid: str

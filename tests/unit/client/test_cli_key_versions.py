@@ -237,6 +237,7 @@ def test_destroying_a_version_is_said_to_be_for_ever(fake: FakeGatehouse, run: R
     assert (request.name, request.version, request.etag) == (KEY.name, 3, overlapping.etag)
 
 
+@pytest.mark.usefixtures("terminal")
 @pytest.mark.parametrize("command", ["rollback", "destroy-version"])
 @pytest.mark.parametrize(("version", "why"), [("99", "has no version 99"), ("4", "is the one in use")])
 def test_nobody_is_asked_about_a_version_that_cannot_be_meant(
