@@ -174,7 +174,14 @@ async def _open_store(settings: Settings, service: Service, seal: HeadSeal) -> S
     )
     database = Database.open(settings.database_url, name="key_vault")
     service.on_close("database", database.close, ready=database.ping)
-    return SqlKeyStore(database, seal)
+    store = SqlKeyStore(database, seal)
+    if not await store.carries_our_seal():
+        # With another key it would begin chains that no other replica can go on with, and compare fingerprints in vain.
+        raise WrongSetting(
+            f"KEY_VAULT_FINGERPRINT_KEY_FILE: {settings.fingerprint_key_file} is not the key that the audit logs in this "
+            "database are sealed with; give every replica the same file, or restore the database if they were changed"
+        )
+    return store
 
 
 def open_vault(settings: Settings) -> VaultClient:

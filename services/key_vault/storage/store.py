@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from libs.core.audit import AuditHead
 from libs.core.audit_seal import HeadSeal
 from libs.core.audit_verification import ChainVerification
+from libs.storage.audit_chain import heads
 from libs.storage.audit_verification import PagedVerification
 from libs.storage.database import Database
 from services.key_vault.domain.ports import KeyTransaction
@@ -79,6 +80,15 @@ class SqlKeyStore:
         while (result := await self._database.read(verification.advance)) is None:
             pass
         return result
+
+    async def carries_our_seal(self) -> bool:
+        """Whether any audit chain carries the seal of this process, or there is none yet. Raises Unavailable."""
+
+        def look(connection: Connection) -> bool:
+            total = connection.scalars(select(func.count()).select_from(audit_log.heads)).one()
+            return not total or bool(heads(connection, audit_log, seal=self._seal))
+
+        return await self._database.read(look)
 
     def _transaction(self, connection: Connection) -> SqlTransaction:
         return SqlTransaction(

@@ -11,6 +11,7 @@ import pytest
 from gatehouse.keyvault.v1 import key_service_pb2 as pb
 
 from libs.core.errors import GatehouseError
+from libs.rpc.settings import WrongSetting
 from tests.databases import PostgresServer
 from tests.integration.key_vault.api.served_key_vault import (
     CANARY,
@@ -129,3 +130,16 @@ async def test_retired_versions_are_destroyed_after_their_time(tmp_path: Path, o
             while not (await served.get()).versions[1].HasField("destroy_time"):
                 await asyncio.sleep(0.05)
         assert await served.open(served.item()) == [OTHER_CANARY]
+
+
+async def test_a_replica_with_another_fingerprint_key_does_not_start(
+    tmp_path: Path, openbao: ThrowAwayVault, database_url: str
+) -> None:
+    async with served_key_vault(tmp_path, openbao, database_url) as served:
+        await served.create()
+    async with served_key_vault(tmp_path, openbao, database_url) as served:
+        assert await served.open(served.item()) == [CANARY]
+    (tmp_path / "fingerprint.key").write_text("f" * 64)
+    with pytest.raises(WrongSetting, match=r"fingerprint\.key is not the key"):
+        async with served_key_vault(tmp_path, openbao, database_url):
+            pass
