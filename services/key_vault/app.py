@@ -41,7 +41,7 @@ from services.key_vault.domain.create_key import KeyCreator
 from services.key_vault.domain.denials import DenialRecorder
 from services.key_vault.domain.digests import Digests
 from services.key_vault.domain.expire_versions import VersionExpirer
-from services.key_vault.domain.import_environment import EnvironmentImporter, EnvironmentKey
+from services.key_vault.domain.import_environment import EnvironmentImporter, EnvironmentKey, ImportOutcome
 from services.key_vault.domain.key_outcome import KeyNotification
 from services.key_vault.domain.key_use import KeyUseCounter, OpenedVersion
 from services.key_vault.domain.open_keys import KeyOpener, KeyUse, Opened
@@ -63,6 +63,7 @@ DOMAIN = "keyvault.gatehouse"
 
 _log = get_logger(__name__)
 _LEAST_FINGERPRINT_KEY = 32
+_AS_WANTED = frozenset({ImportOutcome.CREATED, ImportOutcome.ROTATED, ImportOutcome.UNCHANGED})
 _FLUSH_S = 1.0
 _EXPIRE_S = 60.0
 _REWRAP_CHECK_S = 1.0
@@ -178,8 +179,8 @@ async def _open_store(settings: Settings, service: Service, seal: HeadSeal) -> S
     if not await store.carries_our_seal():
         # With another key it would begin chains that no other replica can go on with, and compare fingerprints in vain.
         raise WrongSetting(
-            f"KEY_VAULT_FINGERPRINT_KEY_FILE: {settings.fingerprint_key_file} is not the key that the audit logs in this "
-            "database are sealed with; give every replica the same file, or restore the database if they were changed"
+            f"KEY_VAULT_FINGERPRINT_KEY_FILE: {settings.fingerprint_key_file} is not the key that the audit logs in "
+            "this database are sealed with; give every replica the same file, or restore the database if it was changed"
         )
     return store
 
@@ -248,7 +249,8 @@ def _importing(importer: EnvironmentImporter, found: list[EnvironmentKey]) -> Re
     # Once is enough: the environment of a process does not change. It is tried until Vault and the database take it.
     async def once() -> None:
         for key, outcome in await importer(found):
-            _log.info(names.EVENT_KEYS_IMPORTED, variable=key.variable, resource=str(key.name), outcome=outcome.value)
+            level = _log.info if outcome in _AS_WANTED else _log.warning
+            level(names.EVENT_KEYS_IMPORTED, variable=key.variable, resource=str(key.name), outcome=outcome.value)
         # No key stays in this process in clear.
         found.clear()
 

@@ -69,7 +69,7 @@ async def test_the_whole_chain_comes_in_its_order_and_ends_with_the_export_itsel
     parts = await audited.export()
     assert [[event.sequence for event in part] for part in parts] == [[1, 2], [3, 4], [5, 6]]
     last = parts[-1][-1]
-    assert (last.action, last.actor, last.roles, last.address, last.request_id, last.target) == (
+    assert (last.action, last.actor, list(last.roles), last.address, last.request_id, last.target) == (
         "ExportAuditEvents",
         "tenants/acme/users/ann",
         ["tenant_admin"],
