@@ -11,7 +11,7 @@ from libs.core.errors import FailedPrecondition
 from services.key_vault.domain.author import PLATFORM, audit_event, chain_of
 from services.key_vault.domain.commands import Command
 from services.key_vault.domain.errors import Reason
-from services.key_vault.domain.key import Key
+from services.key_vault.domain.key import Key, KeyVersion
 from services.key_vault.domain.look_up import get_key
 from services.key_vault.domain.ports import KeyAnswer, KeyTransaction
 
@@ -59,6 +59,12 @@ def record(
         )
     if command.request is not None:
         transaction.requests.remember(command.request, answer, now=occasion.now)
+
+
+def origin_of_material(version: KeyVersion) -> dict[str, str]:
+    """The detail that says which of the operator's secrets a version is read from; none for a sealed one."""
+    secret = version.vault_secret
+    return {} if secret is None else {"vault_secret": f"{secret.id}@{secret.version or 'newest'}"}
 
 
 def change(

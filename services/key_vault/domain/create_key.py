@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from libs.core.clock import Clock
-from services.key_vault.domain.changes import Occasion, recalled, record
+from services.key_vault.domain.changes import Occasion, origin_of_material, recalled, record
 from services.key_vault.domain.commands import CreateKey
 from services.key_vault.domain.errors import key_exists
 from services.key_vault.domain.find_duplicates import with_duplicates
@@ -77,5 +77,6 @@ def _store(transaction: KeyTransaction, command: CreateKey, key: Key, ciphertext
         return answered
     transaction.keys.add(key, ciphertext)
     answer = with_duplicates(transaction, key, command.author)
-    record(transaction, command, answer, occasion, {"provider_type": key.provider_type, "origin": key.origin})
+    details = {"provider_type": key.provider_type, "origin": key.origin, **origin_of_material(key.current)}
+    record(transaction, command, answer, occasion, details)
     return answer

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from libs.core.clock import Clock
 from libs.core.resource_names import KeyName
-from services.key_vault.domain.changes import Occasion, recalled, record
+from services.key_vault.domain.changes import Occasion, origin_of_material, recalled, record
 from services.key_vault.domain.commands import RotateKey
 from services.key_vault.domain.errors import etag_mismatch
 from services.key_vault.domain.find_duplicates import with_duplicates
@@ -84,6 +84,13 @@ def _store(
     rotated = now.rotated(new, overlap=command.overlap, now=occasion.now, mends=mends)
     transaction.keys.add_version(rotated, ciphertext)
     answer = with_duplicates(transaction, rotated, command.author)
-    details = {"version": str(rotated.version), "overlap_s": str(int(command.overlap.total_seconds()))}
+    details = {
+        "version": str(rotated.version),
+        "overlap_s": f"{command.overlap.total_seconds():g}",
+        **origin_of_material(rotated.current),
+    }
+    # A key keeps only so many versions: those that go with this change go with its event.
+    if gone := sorted({each.number for each in now.versions} - {each.number for each in rotated.versions}):
+        details["destroyed_versions"] = " ".join(map(str, gone))
     record(transaction, command, answer, occasion, details)
     return answer

@@ -9,9 +9,15 @@ from services.key_vault.domain.ports import KeyTransaction
 
 
 def update_key(transaction: KeyTransaction, command: UpdateKey, occasion: Occasion) -> Key:
-    """The key with another display name or other labels. Raises as `change` does."""
+    """The key with another display name or other labels; one that has them already stays as it is.
+
+    Raises as `change` does.
+    """
 
     def described(key: Key) -> Key:
-        return key.described(display_name=command.display_name, labels=command.labels, now=occasion.now)
+        after = key.described(display_name=command.display_name, labels=command.labels, now=occasion.now)
+        same = (after.display_name, dict(after.labels)) == (key.display_name, dict(key.labels))
+        return key if same else after
 
-    return change(transaction, command, described, occasion)
+    changed = [name for name in ("display_name", "labels") if getattr(command, name) is not None]
+    return change(transaction, command, described, occasion, {"changed": " ".join(changed)})

@@ -51,6 +51,9 @@ from tests.integration.key_vault.key_life_model import KEPT_VERSIONS, Model, Ref
 from tests.unit.key_vault.memory import SEAL
 from tests.unit.key_vault.world import ANN, ORIGIN, Replica
 
+# A few hundred lives; on a machine that others use as well they take their time.
+pytestmark = pytest.mark.timeout(400)
+
 T = TypeVar("T")
 
 NAMES = [KeyName.parse(f"tenants/{each}/keys/k") for each in ("acme", "acme/users/bob", "globex")]

@@ -11,12 +11,14 @@ from libs.core.audit import AuditEvent, AuditOutcome
 from libs.core.errors import Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from libs.core.resource_names import KeyName
 from libs.core.secret import Secret
-from services.key_vault.domain.commands import DeleteKey, RotateKey
+from services.key_vault.domain.changes import Occasion
+from services.key_vault.domain.commands import DeleteKey, RotateKey, UpdateKey
 from services.key_vault.domain.delete_key import delete_key
 from services.key_vault.domain.digests import Digests
 from services.key_vault.domain.errors import vault_sealed
-from services.key_vault.domain.key import Condition, Key, KeyStatus
+from services.key_vault.domain.key import MOST_VERSIONS, Condition, Key, KeyStatus
 from services.key_vault.domain.ports import KeyAnswer
+from services.key_vault.domain.update_key import update_key
 from tests.unit.key_vault.memory import MemoryContent
 from tests.unit.key_vault.world import ANN, CREATE, NAME, NEW, NEWEST, OLD, ORIGIN, World, a_request
 
@@ -338,3 +340,23 @@ def test_keys_derived_for_other_purposes_differ() -> None:
     assert one != other
     assert len(one) == 32
     assert one != Digests(Secret(b"o" * 32)).derived_key("audit heads")
+
+
+async def test_versions_that_a_rotation_pushes_out_go_with_its_event(world: World) -> None:
+    await world.create(CREATE)
+    for number in range(MOST_VERSIONS + 1):
+        await world.rotate(RotateKey(name=NAME, author=ANN, material=Secret(b"sk-pushed-out-%d" % number)))
+    assert world.audited()[-2].details.get("destroyed_versions") is None
+    assert world.audited()[-1].details["destroyed_versions"] == "1"
+
+
+async def test_an_update_that_changes_nothing_is_none(world: World) -> None:
+    await world.create(CREATE)
+    before = world.key()
+    occasion = Occasion(now=world.clock.now(), uid=world.new_uid())
+    same = UpdateKey(name=NAME, author=ANN, display_name=before.display_name)
+    assert await world.store.write(lambda transaction: update_key(transaction, same, occasion)) == before
+    assert [event.action for event in world.audited()] == ["CreateKey"]
+    other = UpdateKey(name=NAME, author=ANN, display_name="other")
+    await world.store.write(lambda transaction: update_key(transaction, other, occasion))
+    assert world.audited()[-1].details == {"changed": "display_name"}
