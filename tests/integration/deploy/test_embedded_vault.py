@@ -145,7 +145,7 @@ PERMISSIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("POST", "transit/keys/provider-keys/config", ()),
     ("POST", "transit/keys/provider-keys/trim", ()),
     ("DELETE", "transit/keys/provider-keys", ()),
-    ("GET", "transit/keys/audit-anchors", ()),
+    ("GET", "transit/keys/audit-anchors", (SECRETS_KEEPER,)),
     ("POST", "transit/keys/audit-anchors/rotate", ()),
     ("GET", "transit/export/signing-key/audit-anchors", ()),
     ("GET", "transit/export/encryption-key/provider-keys", ()),

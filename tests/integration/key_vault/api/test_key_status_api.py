@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pytest
 from gatehouse.keyvault.v1 import key_access_service_pb2 as access_pb
 from gatehouse.keyvault.v1 import key_pb2
 from gatehouse.keyvault.v1 import key_service_pb2 as pb
@@ -23,8 +24,14 @@ def at(second: float) -> Timestamp:
     return timestamp
 
 
-# Far enough ahead to lie after what a test does before, and near enough to be taken for another clock's time.
-START = time.time() + 200
+# Set anew for each test.
+START = 0.0
+
+
+@pytest.fixture(autouse=True)
+def start(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Far enough ahead to lie after what the test does before, near enough to be taken for another clock's time."""
+    monkeypatch.setattr(request.module, "START", time.time() + 200)
 
 
 def outcome(used: float, *, name: str = NAME, version: int = 1, **times: float) -> access_pb.KeyOutcome:
