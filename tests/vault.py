@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import signal
 import socket
 import ssl
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,18 +41,20 @@ class Api:
 
     def call(self, path: str, body: Mapping[str, Any] | None = None, *, token: str = "", method: str = "") -> Answer:
         """GET, or POST when there is a body, or `method`."""
-        request = urllib.request.Request(
-            f"{self._address}/v1/{path}",
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"X-Vault-Token": token} if token else {},
-            method=method or None,
-        )
+        host, _, port = self._address.removeprefix("https://").rpartition(":")
+        connection = http.client.HTTPSConnection(host, int(port), context=self._tls, timeout=10)
         try:
-            with urllib.request.urlopen(request, context=self._tls, timeout=10) as response:
-                return Answer(response.status, json.loads(response.read() or b"{}"))
-        except urllib.error.HTTPError as error:
-            with error:
-                return Answer(error.code, json.loads(error.read() or b"{}"))
+            connection.request(
+                method or ("GET" if body is None else "POST"),
+                f"/v1/{path}",
+                None if body is None else json.dumps(body),
+                {"X-Vault-Token": token} if token else {},
+            )
+            answer = connection.getresponse()
+            return Answer(answer.status, json.loads(answer.read() or b"{}"))
+        finally:
+            # urllib would leave it to the garbage collector when Vault is killed in between.
+            connection.close()
 
     def login(self, credentials: tuple[Path, Path]) -> str:
         """A token for a role id and secret id."""
@@ -277,7 +278,7 @@ class RootedVault:
     def _listens(self) -> bool:
         try:
             return Api(self.address, self.layout.ca_certificate).call("sys/health").status == 501
-        except urllib.error.URLError:
+        except OSError:
             return False
 
 

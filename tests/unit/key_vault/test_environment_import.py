@@ -171,9 +171,13 @@ async def test_a_key_that_is_deleted_before_it_is_rotated_is_created(world: Worl
 
 async def test_whoever_is_overtaken_twice_is_told(world: World) -> None:
     await outcome(world, found())
-    update = UpdateKey(name=NAME, author=OPERATOR, display_name="busy")
+    names = iter(["busy", "busier"])
+
+    def rename() -> Awaitable[object]:
+        return world.change(update_key, UpdateKey(name=NAME, author=OPERATOR, display_name=next(names)))
+
     with pytest.raises(Aborted):
-        await overtaken(world, lambda: world.change(update_key, update), times=2)([found(NEW)])
+        await overtaken(world, rename, times=2)([found(NEW)])
     assert await world.material(NAME) == OLD
 
 
