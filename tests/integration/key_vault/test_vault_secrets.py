@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from libs.core.errors import FailedPrecondition, GatehouseError
+from libs.core.errors import FailedPrecondition, GatehouseError, Unavailable
 from libs.core.secret import Secret
 from services.key_vault.domain.ports import Ciphertext, SecretReference
 from services.key_vault.vault.client import VaultClient
@@ -162,6 +162,20 @@ async def test_a_slow_secret_holds_no_sealed_key_up(fake_vault: FakeVault, conne
         began = time.monotonic()
         await client.open([SEALED])
         assert time.monotonic() - began < 0.5
+
+
+async def test_the_sealed_keys_of_a_batch_do_not_wait_for_a_slow_secret_for_long(
+    fake_vault: FakeVault, connect: Connect
+) -> None:
+    client = connect(fake_vault.address, read_timeout_s=3)
+    await client.ping()
+    # Far longer than the half second it is given, and shorter than any other bound.
+    fake_vault.answer = on("/v1/secret", Reply(delay_s=2.5))
+    began = time.monotonic()
+    (found,) = await client.read_secrets([reference("gatehouse/slow")])
+    assert time.monotonic() - began < 2
+    assert isinstance(found, Unavailable)
+    assert found.reason == "VAULT_UNREACHABLE"
 
 
 async def test_real_secrets_are_read_as_they_are_now(openbao: ThrowAwayVault, vault: VaultClient) -> None:
