@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -231,3 +232,23 @@ async def test_a_defect_whose_text_holds_a_key_reaches_neither_caller_nor_log(
     assert error.reason == "INTERNAL"
     assert CANARY.encode() not in world.log.getvalue()
     assert b"rpc_crashed" in world.log.getvalue()
+
+
+async def test_however_much_is_listed_calls_get_their_keys(
+    world: ServedKeyVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.create()
+
+    def slow(*_: object, **__: object) -> list[object]:
+        time.sleep(1.5)
+        return []
+
+    monkeypatch.setattr("services.key_vault.api.key_service.list_keys", slow)
+    listing = pb.ListKeysRequest(parent="tenants/acme")
+    # More than the database has readers for lists.
+    lists = [asyncio.ensure_future(world.keys.ListKeys(listing, metadata=world.admin)) for _ in range(8)]
+    await asyncio.sleep(0.3)
+    began = time.monotonic()
+    assert await world.open(world.item()) == [CANARY]
+    assert time.monotonic() - began < 1
+    await asyncio.gather(*lists)
