@@ -6,7 +6,12 @@
     {owner}/keys/{key}                              a provider key
     {owner}/providers/{provider}                    a configured provider
     {owner}/providers/{provider}/models/{model}     a model of it
+    tenants/{tenant}/routes/{task}                  a route
+    tenants/{tenant}/routes/{task}/experiments/{experiment}   an experiment on it
+    tenants/{tenant}/users/{user}/profiles/{profile}   a profile
     tenants/{tenant}/quotas/{quota}                 a quota
+    tenants/{tenant}/policy                         the policy of a tenant
+    tenants/{tenant}/users/{user}/preferences       the preferences of a user
 
 Ids are lower-case letters, digits, dot, underscore and hyphen, 1 to 63 characters, starting with a letter or
 digit. A name is parsed once, at the edge; inside, only these types travel.
@@ -143,11 +148,79 @@ class QuotaName:
         return cls(match["tenant"], match["quota"])
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class RouteName:
+    """`tenants/{tenant}/routes/{task}`."""
+
+    tenant: str
+    task: str
+
+    def __str__(self) -> str:
+        return f"tenants/{self.tenant}/routes/{self.task}"
+
+    @property
+    def owner(self) -> Owner:
+        """The tenant."""
+        return Owner(self.tenant)
+
+    @classmethod
+    def parse(cls, name: str, *, field: str = "name") -> Self:
+        """Parse a route's name. Raises InvalidArgument naming `field`."""
+        match = _match(_ROUTE_RE, name, field, "tenants/{tenant}/routes/{task}")
+        return cls(match["tenant"], match["task"])
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ExperimentName:
+    """`tenants/{tenant}/routes/{task}/experiments/{experiment}`."""
+
+    route: RouteName
+    experiment: str
+
+    def __str__(self) -> str:
+        return f"{self.route}/experiments/{self.experiment}"
+
+    @classmethod
+    def parse(cls, name: str, *, field: str = "name") -> Self:
+        """Parse an experiment's name. Raises InvalidArgument naming `field`."""
+        match = _match(_EXPERIMENT_RE, name, field, "tenants/{tenant}/routes/{task}/experiments/{experiment}")
+        return cls(RouteName(match["tenant"], match["task"]), match["experiment"])
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ProfileName:
+    """`tenants/{tenant}/users/{user}/profiles/{profile}`."""
+
+    tenant: str
+    user: str
+    profile: str
+
+    def __str__(self) -> str:
+        return f"tenants/{self.tenant}/users/{self.user}/profiles/{self.profile}"
+
+    @property
+    def owner(self) -> Owner:
+        """The user."""
+        return Owner(self.tenant, self.user)
+
+    @classmethod
+    def parse(cls, name: str, *, field: str = "name") -> Self:
+        """Parse a profile's name. Raises InvalidArgument naming `field`."""
+        match = _match(_PROFILE_RE, name, field, "tenants/{tenant}/users/{user}/profiles/{profile}")
+        return cls(match["tenant"], match["user"], match["profile"])
+
+
 _OWNER_RE = re.compile(_OWNER)
 _OWNED_RE = re.compile(rf"{_OWNER}(?:/[a-z]+/{ID_PATTERN})*")
 _KEY_RE = re.compile(rf"{_OWNER}/keys/(?P<key>{ID_PATTERN})")
 _PROVIDER_RE = re.compile(rf"{_OWNER}/providers/(?P<provider>{ID_PATTERN})")
 _MODEL_RE = re.compile(rf"{_OWNER}/providers/(?P<provider>{ID_PATTERN})/models/(?P<model>{ID_PATTERN})")
+_ROUTE = rf"tenants/(?P<tenant>{ID_PATTERN})/routes/(?P<task>{ID_PATTERN})"
+_ROUTE_RE = re.compile(_ROUTE)
+_EXPERIMENT_RE = re.compile(rf"{_ROUTE}/experiments/(?P<experiment>{ID_PATTERN})")
+_PROFILE_RE = re.compile(
+    rf"tenants/(?P<tenant>{ID_PATTERN})/users/(?P<user>{ID_PATTERN})/profiles/(?P<profile>{ID_PATTERN})"
+)
 _QUOTA_RE = re.compile(rf"tenants/(?P<tenant>{ID_PATTERN})/quotas/(?P<quota>{ID_PATTERN})")
 
 

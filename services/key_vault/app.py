@@ -14,6 +14,7 @@ from gatehouse.keyvault.v1.key_access_service_pb2_grpc import add_KeyAccessServi
 from gatehouse.keyvault.v1.key_maintenance_service_pb2_grpc import add_KeyMaintenanceServiceServicer_to_server
 from gatehouse.keyvault.v1.key_service_pb2_grpc import add_KeyServiceServicer_to_server
 
+from libs.core.audit_authors import Occasion
 from libs.core.audit_seal import HeadSeal
 from libs.core.clock import SystemClock
 from libs.core.secret import Secret
@@ -36,7 +37,6 @@ from services.key_vault.api.key_maintenance_service import KeyMaintenanceService
 from services.key_vault.api.key_service import KeyServicer
 from services.key_vault.domain.access_keys import KeyAccessor
 from services.key_vault.domain.anchor_audit import AnchorStore, AuditAnchorer, AuditVerifier
-from services.key_vault.domain.changes import Occasion
 from services.key_vault.domain.create_key import KeyCreator
 from services.key_vault.domain.denials import DenialRecorder
 from services.key_vault.domain.digests import Digests

@@ -10,13 +10,13 @@ import grpc
 from gatehouse.keyvault.v1 import audit_service_pb2 as pb
 from gatehouse.keyvault.v1.audit_service_pb2_grpc import AuditServiceServicer
 
+from libs.core.audit_authors import Occasion
 from libs.core.page_tokens import decode_page_token, encode_page_token, page_size
 from libs.core.validation import FieldChecks
 from services.key_vault.api import read_audit
 from services.key_vault.api.author import current_author
 from services.key_vault.api.cursors import event_cursor, event_place
 from services.key_vault.domain.anchor_audit import AuditVerdict
-from services.key_vault.domain.changes import Occasion
 from services.key_vault.domain.export_audit import begin_export, following
 from services.key_vault.domain.ports import KeyStore
 

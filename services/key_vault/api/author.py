@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from libs.core.audit_authors import Author
 from libs.identity.caller import Caller, Role
 from libs.rpc.context import RequestContext, current
-from services.key_vault.domain.author import Author
 
 _ADMINS = frozenset({Role.SUPER_ADMIN, Role.TENANT_ADMIN})
 

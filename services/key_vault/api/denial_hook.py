@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from libs.core.audit_authors import Author
 from libs.rpc.denials import Denial, DenialHook
-from services.key_vault.domain.author import Author
 from services.key_vault.domain.denials import DenialRecorder
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 
+from libs.core.audit_authors import PLATFORM, Occasion, audit_event, chain_of
 from libs.core.errors import FailedPrecondition
-from services.key_vault.domain.author import PLATFORM, audit_event, chain_of
 from services.key_vault.domain.commands import Command
 from services.key_vault.domain.errors import Reason
 from services.key_vault.domain.key import Key, KeyVersion
@@ -16,14 +16,6 @@ from services.key_vault.domain.look_up import get_key
 from services.key_vault.domain.ports import KeyAnswer, KeyTransaction
 
 _NO_DETAILS: Mapping[str, str] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Occasion:
-    """When a change happens, and the UUID of its audit event: the same however often its transaction is run again."""
-
-    now: datetime
-    uid: str
 
 
 def recalled(transaction: KeyTransaction, command: Command, now: datetime) -> KeyAnswer | None:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from libs.core.audit_authors import Author
 from libs.core.resource_names import KeyName
 from libs.core.secret import Secret
-from services.key_vault.domain.author import Author
 from services.key_vault.domain.key import KeyState, VaultSecretRef
 from services.key_vault.domain.ports import Request
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from libs.core.audit_authors import Occasion
 from libs.core.clock import Clock
-from services.key_vault.domain.changes import Occasion, origin_of_material, recalled, record
+from services.key_vault.domain.changes import origin_of_material, recalled, record
 from services.key_vault.domain.commands import CreateKey
 from services.key_vault.domain.errors import key_exists
 from services.key_vault.domain.find_duplicates import with_duplicates

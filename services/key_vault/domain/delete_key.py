@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from services.key_vault.domain.changes import Occasion, recalled, record
+from libs.core.audit_authors import Occasion
+from services.key_vault.domain.changes import recalled, record
 from services.key_vault.domain.commands import DeleteKey
 from services.key_vault.domain.look_up import get_key
 from services.key_vault.domain.ports import KeyAnswer, KeyTransaction

@@ -9,10 +9,10 @@ from functools import partial
 from itertools import islice
 
 from libs.core.audit import AuditEvent
+from libs.core.audit_authors import Author, audit_event, chain_of
 from libs.core.clock import Clock
 from libs.core.errors import Unavailable
 from libs.core.resource_names import KeyName, Owner
-from services.key_vault.domain.author import Author, audit_event, chain_of
 from services.key_vault.domain.errors import Reason
 from services.key_vault.domain.permission import Bearer
 from services.key_vault.domain.ports import KeyStore, KeyTransaction

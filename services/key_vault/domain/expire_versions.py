@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
+from libs.core.audit_authors import Occasion
 from libs.core.clock import Clock
 from libs.core.errors import GatehouseError, Unavailable
 from libs.core.resource_names import KeyName
 from services.key_vault.domain.author import GATEHOUSE
-from services.key_vault.domain.changes import Occasion
 from services.key_vault.domain.commands import DestroyKeyVersion
 from services.key_vault.domain.destroy_key_version import destroy_key_version
 from services.key_vault.domain.ports import KeyStore, KeyTransaction

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from libs.core.audit import ChainedEvent
-from services.key_vault.domain.author import Author, audit_event
-from services.key_vault.domain.changes import Occasion
+from libs.core.audit_authors import Author, Occasion, audit_event
 from services.key_vault.domain.ports import KeyTransaction
 
 MOST_TOGETHER = 500

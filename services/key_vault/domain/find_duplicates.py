@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.key_vault.domain.author import Author
+from libs.core.audit_authors import Author
 from services.key_vault.domain.key import Key
 from services.key_vault.domain.ports import MOST_DUPLICATES, KeyAnswer, KeyTransaction
 

@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from libs.core.audit_authors import PLATFORM, Author, Occasion, audit_event
 from libs.core.clock import Clock
 from libs.core.errors import GatehouseError
-from services.key_vault.domain.author import PLATFORM, Author, audit_event
-from services.key_vault.domain.changes import Occasion
 from services.key_vault.domain.ports import Ciphertext, KeyStore, KeyTransaction, Rewrapper, WrappedVersion
 from services.key_vault.domain.rewrap_run import RewrapRun
 from services.key_vault.domain.sealing import sealing_context

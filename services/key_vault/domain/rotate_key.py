@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from libs.core.audit_authors import Occasion
 from libs.core.clock import Clock
 from libs.core.resource_names import KeyName
-from services.key_vault.domain.changes import Occasion, origin_of_material, recalled, record
+from services.key_vault.domain.changes import origin_of_material, recalled, record
 from services.key_vault.domain.commands import RotateKey
 from services.key_vault.domain.errors import etag_mismatch
 from services.key_vault.domain.find_duplicates import with_duplicates

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from services.key_vault.domain.changes import Occasion, change
+from libs.core.audit_authors import Occasion
+from services.key_vault.domain.changes import change
 from services.key_vault.domain.commands import UpdateKey
 from services.key_vault.domain.key import Key
 from services.key_vault.domain.ports import KeyTransaction

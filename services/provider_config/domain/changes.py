@@ -1,12 +1,14 @@
-"""What every change has in common: the outcome, the etag check, the bound on a scope's size."""
+"""What every change has in common: who makes it, its audit event, the outcome, the etag check, the bound on size."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
+from libs.core.audit_authors import Author, audit_event, chain_of
 from libs.core.resource_names import Owner
 from services.provider_config.domain.errors import etag_mismatch, scope_full
 from services.provider_config.domain.model import Model
@@ -15,6 +17,40 @@ from services.provider_config.domain.provider import Provider
 from services.provider_config.domain.scope_size import MAX_SCOPE_BYTES
 
 T = TypeVar("T")
+_NO_DETAILS: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """A request to change something: by whom, by which RPC, when.
+
+    `uid`: the UUID of its audit event, the same however often its transaction is run again.
+    """
+
+    author: Author
+    action: str
+    now: datetime
+    uid: str
+
+
+def record(
+    transaction: Transaction, act: Act, target: object, owner: Owner, details: Mapping[str, str] = _NO_DETAILS
+) -> None:
+    """Write what `act` did to `target`, a resource of `owner`, into the audit log, in the transaction that did it.
+
+    Raises FailedPrecondition `AUDIT_LOG_DAMAGED`.
+    """
+    transaction.audit.append(
+        audit_event(
+            act.author,
+            act.action,
+            scope=chain_of(owner),
+            target=str(target),
+            now=act.now,
+            uid=act.uid,
+            details=details,
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from libs.core.audit import AuditEvent, AuditFilter, ChainedEvent
 from libs.core.resource_names import ModelName, Owner, ProviderName
 from services.provider_config.domain.model import Model
 from services.provider_config.domain.provider import Provider
@@ -80,6 +81,22 @@ class Models(Protocol):
         ...
 
 
+class AuditLog(Protocol):
+    """The audit chains. Nothing in them is ever changed."""
+
+    def append(self, event: AuditEvent) -> None:
+        """Add an event to the chain it names. Raises FailedPrecondition `AUDIT_LOG_DAMAGED`."""
+        ...
+
+    def page(self, scope: str, wanted: AuditFilter, *, before: int | None, limit: int) -> Sequence[ChainedEvent]:
+        """Up to `limit` events, newest first, those before the sequence `before`."""
+        ...
+
+    def following(self, scope: str, *, after: int, limit: int) -> Sequence[ChainedEvent]:
+        """Up to `limit` events in their order, those after the sequence `after`."""
+        ...
+
+
 class Requests(Protocol):
     """The responses of the last 24 hours."""
 
@@ -108,6 +125,11 @@ class Transaction(Protocol):
     @property
     def requests(self) -> Requests:
         """The remembered requests."""
+        ...
+
+    @property
+    def audit(self) -> AuditLog:
+        """The audit chains."""
         ...
 
     def revision(self) -> int:

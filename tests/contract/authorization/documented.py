@@ -26,6 +26,8 @@ class Kind(enum.Enum):
     BEARER = "is the same for every bearer of a token; names no resource"
     OPERATE = "is for operators of the platform; names no resource"
     ROUTER = "is for the router by its certificate"
+    PROVIDER_CONFIG = "is for provider_config by its certificate"
+    ROUTER_AND_PROVIDER_CONFIG = "is for the router and provider_config by their certificates"
 
 
 class Where(enum.Enum):
@@ -53,8 +55,14 @@ _MAINTENANCE = "/gatehouse.keyvault.v1.KeyMaintenanceService/"
 _AUDIT = "/gatehouse.keyvault.v1.AuditService/"
 _PROVIDER = "/gatehouse.providerconfig.v1.ProviderService/"
 _MODEL = "/gatehouse.providerconfig.v1.ModelService/"
+_ROUTE = "/gatehouse.providerconfig.v1.RouteService/"
+_PREFERENCE = "/gatehouse.providerconfig.v1.PreferenceService/"
+_PROFILE = "/gatehouse.providerconfig.v1.ProfileService/"
+_CONFIG_AUDIT = "/gatehouse.providerconfig.v1.AuditService/"
 _SNAPSHOT = "/gatehouse.providerconfig.v1.SnapshotService/"
 _GENERATION = "/gatehouse.router.v1.GenerationService/"
+_HEALTH = "/gatehouse.router.v1.ProviderHealthService/"
+_PROBE = "/gatehouse.router.v1.ProbeService/"
 _LEDGER = "/gatehouse.usage.v1.LedgerService/"
 _USAGE = "/gatehouse.usage.v1.UsageService/"
 _QUOTA = "/gatehouse.usage.v1.QuotaService/"
@@ -73,6 +81,7 @@ RPCS: Mapping[str, Rpc] = {
     _KEY + "ListKeyNotifications": Rpc(Kind.READ_PRIVATE, "parent"),
     _ACCESS + "AccessKeys": Rpc(Kind.ROUTER),
     _ACCESS + "ReportKeyOutcomes": Rpc(Kind.ROUTER),
+    _ACCESS + "CheckKeys": Rpc(Kind.ROUTER_AND_PROVIDER_CONFIG),
     _MAINTENANCE + "RewrapKeys": Rpc(Kind.OPERATE),
     _MAINTENANCE + "GetRewrapProgress": Rpc(Kind.OPERATE),
     _AUDIT + "ListAuditEvents": Rpc(Kind.READ_AS_ADMIN, "parent"),
@@ -85,20 +94,50 @@ RPCS: Mapping[str, Rpc] = {
     _PROVIDER + "UpdateProvider": Rpc(Kind.MANAGE, "provider.name"),
     _PROVIDER + "DeleteProvider": Rpc(Kind.MANAGE, "name"),
     _PROVIDER + "ListProviderTypes": Rpc(Kind.BEARER),
+    _PROVIDER + "TestProvider": Rpc(Kind.MANAGE, "provider.name"),
+    _PROVIDER + "ListProviderVersions": Rpc(Kind.READ_SHARED, "name"),
+    _PROVIDER + "RollbackProvider": Rpc(Kind.MANAGE, "name"),
     _MODEL + "CreateModel": Rpc(Kind.MANAGE, "parent"),
     _MODEL + "GetModel": Rpc(Kind.READ_SHARED, "name"),
     _MODEL + "ListModels": Rpc(Kind.READ_SHARED, "parent"),
     _MODEL + "UpdateModel": Rpc(Kind.MANAGE, "model.name"),
     _MODEL + "DeleteModel": Rpc(Kind.MANAGE, "name"),
+    _MODEL + "SyncModels": Rpc(Kind.MANAGE, "parent"),
+    _ROUTE + "CreateRoute": Rpc(Kind.MANAGE_AS_ADMIN, "parent"),
+    _ROUTE + "GetRoute": Rpc(Kind.READ_TENANT, "name"),
+    _ROUTE + "ListRoutes": Rpc(Kind.READ_TENANT, "parent"),
+    _ROUTE + "UpdateRoute": Rpc(Kind.MANAGE_AS_ADMIN, "route.name"),
+    _ROUTE + "DeleteRoute": Rpc(Kind.MANAGE_AS_ADMIN, "name"),
+    _ROUTE + "ListRouteVersions": Rpc(Kind.READ_TENANT, "name"),
+    _ROUTE + "RollbackRoute": Rpc(Kind.MANAGE_AS_ADMIN, "name"),
+    _ROUTE + "GetRoutingPolicy": Rpc(Kind.READ_TENANT, "parent"),
+    _ROUTE + "UpdateRoutingPolicy": Rpc(Kind.MANAGE_AS_ADMIN, "parent"),
+    _PREFERENCE + "GetPreferences": Rpc(Kind.READ_PRIVATE, "parent"),
+    _PREFERENCE + "UpdatePreferences": Rpc(Kind.MANAGE, "parent"),
+    _PROFILE + "CreateProfile": Rpc(Kind.MANAGE, "parent"),
+    _PROFILE + "GetProfile": Rpc(Kind.READ_PRIVATE, "name"),
+    _PROFILE + "ListProfiles": Rpc(Kind.READ_PRIVATE, "parent"),
+    _PROFILE + "UpdateProfile": Rpc(Kind.MANAGE, "profile.name"),
+    _PROFILE + "DeleteProfile": Rpc(Kind.MANAGE, "name"),
+    _PROFILE + "ActivateProfile": Rpc(Kind.MANAGE, "name"),
+    _PROFILE + "DeactivateProfile": Rpc(Kind.MANAGE, "parent"),
+    _CONFIG_AUDIT + "ListAuditEvents": Rpc(Kind.READ_AS_ADMIN, "parent"),
+    _CONFIG_AUDIT + "ExportAuditEvents": Rpc(Kind.READ_AS_ADMIN, "parent", fresh=True),
+    _CONFIG_AUDIT + "VerifyAuditLog": Rpc(Kind.READ_AS_ADMIN, "parent"),
     _SNAPSHOT + "WatchSnapshots": Rpc(Kind.ROUTER),
     _GENERATION + "Generate": Rpc(Kind.GENERATE),
     _GENERATION + "StreamGenerate": Rpc(Kind.GENERATE),
     _GENERATION + "ExplainRoute": Rpc(Kind.GENERATE),
+    _GENERATION + "EstimateCost": Rpc(Kind.GENERATE),
+    _GENERATION + "ListModels": Rpc(Kind.GENERATE),
+    _HEALTH + "ListProviderHealth": Rpc(Kind.GENERATE),
+    _PROBE + "ProbeProvider": Rpc(Kind.PROVIDER_CONFIG),
     _LEDGER + "ReserveUsage": Rpc(Kind.ROUTER),
     _LEDGER + "SettleUsage": Rpc(Kind.ROUTER),
     _LEDGER + "ReleaseUsage": Rpc(Kind.ROUTER),
     _USAGE + "ListUsageRecords": Rpc(Kind.READ_TENANT, "parent"),
     _USAGE + "GetUsageStats": Rpc(Kind.READ_TENANT, "parent"),
+    _USAGE + "GetExperimentStats": Rpc(Kind.READ_AS_ADMIN, "name"),
     _QUOTA + "CreateQuota": Rpc(Kind.MANAGE_AS_ADMIN, "parent"),
     _QUOTA + "GetQuota": Rpc(Kind.READ_TENANT, "name"),
     _QUOTA + "ListQuotas": Rpc(Kind.READ_TENANT, "parent"),
@@ -135,6 +174,13 @@ _REACH: Mapping[Kind, Mapping[str, frozenset[Where]]] = {
     Kind.MANAGE_AS_ADMIN: {"tenant_admin": _OWN, "super_admin": _EVERYWHERE},
 }
 
+# Kind -> the services that may call, by their certificates.
+_SERVICES: Mapping[Kind, frozenset[str]] = {
+    Kind.ROUTER: frozenset({"router"}),
+    Kind.PROVIDER_CONFIG: frozenset({"provider-config"}),
+    Kind.ROUTER_AND_PROVIDER_CONFIG: frozenset({"router", "provider-config"}),
+}
+
 RAN = "ran"
 UNAUTHENTICATED = "unauthenticated"
 DENIED = "denied"
@@ -162,7 +208,7 @@ def outcome(rpc: Rpc | None, caller: Caller, resource: str | None, *, demands_mf
     if rpc is None:
         return DENIED
     if isinstance(caller, Peer):
-        return RAN if rpc.kind is Kind.ROUTER and service_of(caller) == "router" else DENIED
+        return RAN if service_of(caller) in _SERVICES.get(rpc.kind, ()) else DENIED
     if not _may(rpc, caller):
         return DENIED
     refused = _refused(rpc, caller, resource or "") if rpc.field is not None else None
@@ -185,7 +231,7 @@ def _is_established(caller: Caller) -> bool:
 def _may(rpc: Rpc, caller: Person) -> bool:
     """Whether the roles are any good, whatever the resource."""
     match rpc.kind:
-        case Kind.ROUTER:
+        case Kind.ROUTER | Kind.PROVIDER_CONFIG | Kind.ROUTER_AND_PROVIDER_CONFIG:
             return False
         case Kind.OPERATE:
             return "super_admin" in caller.roles

@@ -76,7 +76,9 @@ PERMISSION_MUTATIONS = {
         'QuotaService/DeleteQuota": _manage_as_admin(', 'QuotaService/DeleteQuota": _manage(', _QUOTA + "DeleteQuota"
     ),
     "one rule reads another field": Mutation(
-        '_manage("provider.name")', '_manage("provider.key")', _PROVIDER + "UpdateProvider"
+        '"/gatehouse.providerconfig.v1.ProviderService/UpdateProvider": _manage("provider.name")',
+        '"/gatehouse.providerconfig.v1.ProviderService/UpdateProvider": _manage("provider.key")',
+        _PROVIDER + "UpdateProvider",
     ),
     "one rule forgets fresh MFA": Mutation(
         'KeyService/DeleteKey": _manage("name", fresh_mfa=True)',

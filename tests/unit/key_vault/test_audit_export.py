@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from gatehouse.keyvault.v1 import audit_service_pb2 as pb
 
+from libs.core.audit_authors import Occasion
 from libs.core.errors import InvalidArgument
 from libs.core.resource_names import KeyName, Owner
 from libs.identity.caller import Caller, Role
@@ -14,7 +15,6 @@ from libs.rpc.context import RequestContext, enter
 from services.key_vault.api.audit_service import AuditServicer
 from services.key_vault.domain import export_audit
 from services.key_vault.domain.anchor_audit import AuditVerdict
-from services.key_vault.domain.changes import Occasion
 from tests.unit.key_vault.world import CREATE, World
 
 ACME = "tenants/acme"

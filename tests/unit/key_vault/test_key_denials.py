@@ -9,13 +9,13 @@ from typing import TypeVar
 import pytest
 
 from libs.core.audit import AuditEvent, AuditOutcome
+from libs.core.audit_authors import Author
 from libs.core.errors import FailedPrecondition, Unavailable
 from libs.core.resource_names import KeyName
 from libs.identity.caller import Caller, Role
 from libs.rpc.denials import Denial
 from services.key_vault.api.denial_hook import denial_hook
 from services.key_vault.domain import denials
-from services.key_vault.domain.author import Author
 from services.key_vault.domain.denials import DenialRecorder
 from services.key_vault.domain.permission import Bearer
 from services.key_vault.domain.ports import KeyTransaction

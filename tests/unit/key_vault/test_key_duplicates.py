@@ -7,11 +7,12 @@ from datetime import timedelta
 
 import pytest
 
+from libs.core.audit_authors import Author
 from libs.core.resource_names import KeyName, Owner
 from libs.identity.caller import Caller, Role
 from libs.rpc.context import RequestContext
 from services.key_vault.api.author import author_of
-from services.key_vault.domain.author import GATEHOUSE, Author
+from services.key_vault.domain.author import GATEHOUSE
 from services.key_vault.domain.commands import RollbackKey, RotateKey
 from services.key_vault.domain.key import VaultSecretRef
 from services.key_vault.domain.ports import MOST_DUPLICATES, KeyAnswer

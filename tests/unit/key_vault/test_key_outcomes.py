@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from libs.core.audit_authors import Occasion
 from libs.core.resource_names import KeyName
-from services.key_vault.domain.changes import Occasion
 from services.key_vault.domain.commands import DeleteKey, RollbackKey, RotateKey
 from services.key_vault.domain.delete_key import delete_key
 from services.key_vault.domain.key import Condition, KeyStatus

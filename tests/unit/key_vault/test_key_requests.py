@@ -12,11 +12,11 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
+from libs.core.audit_authors import Author
 from libs.core.errors import InvalidArgument
 from libs.core.resource_names import KeyName, Owner
 from libs.core.secret import Secret
 from services.key_vault.api import read_keys
-from services.key_vault.domain.author import Author
 from services.key_vault.domain.commands import Command
 from services.key_vault.domain.digests import Digests
 from services.key_vault.domain.key import Condition, KeyState, VaultSecretRef

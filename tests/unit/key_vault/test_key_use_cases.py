@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 
 from libs.core.audit import AuditEvent, AuditOutcome
+from libs.core.audit_authors import Occasion
 from libs.core.errors import Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from libs.core.resource_names import KeyName
 from libs.core.secret import Secret
-from services.key_vault.domain.changes import Occasion
 from services.key_vault.domain.commands import DeleteKey, RotateKey, UpdateKey
 from services.key_vault.domain.delete_key import delete_key
 from services.key_vault.domain.digests import Digests

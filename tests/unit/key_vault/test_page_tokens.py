@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from libs.core.audit_authors import Occasion
 from libs.core.errors import InvalidArgument
 from libs.core.page_tokens import encode_page_token
 from libs.core.resource_names import KeyName, Owner
@@ -33,7 +34,6 @@ from services.key_vault.api.cursors import (
 )
 from services.key_vault.api.key_service import KeyServicer
 from services.key_vault.domain.anchor_audit import AuditVerdict
-from services.key_vault.domain.changes import Occasion
 from services.key_vault.domain.key_outcome import KeyNotification, KeyOutcome, NotificationType
 from services.key_vault.domain.key_use import KeyUseCount
 from services.key_vault.domain.record_outcomes import OutcomeRecorder

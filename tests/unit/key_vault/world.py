@@ -9,10 +9,9 @@ from itertools import count
 from typing import Any, TypeVar
 
 from libs.core.audit import AuditEvent
+from libs.core.audit_authors import Author, Occasion
 from libs.core.resource_names import KeyName
 from libs.core.secret import Secret
-from services.key_vault.domain.author import Author
-from services.key_vault.domain.changes import Occasion
 from services.key_vault.domain.commands import Command, CreateKey
 from services.key_vault.domain.create_key import KeyCreator
 from services.key_vault.domain.digests import Digests

@@ -1,0 +1,10 @@
+"""Routes, preferences, profiles, policies, and what changed when."""
+
+from __future__ import annotations
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    pass
