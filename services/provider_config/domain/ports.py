@@ -136,8 +136,8 @@ class Transaction(Protocol):
         """The revision of the last change, 0 before the first."""
         ...
 
-    def advance(self, scope: Owner) -> int:
-        """Count a change of `scope`; its revision."""
+    def advance(self, scope: Owner, *changed: object) -> int:
+        """Count a change of `scope`; its revision. `changed` are the names of what changed or is gone."""
         ...
 
     def changes_since(self, revision: int) -> Mapping[Owner, int]:

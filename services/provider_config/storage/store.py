@@ -41,8 +41,8 @@ class SqlTransaction:
         """The revision of the last change, 0 before the first."""
         return int(self._connection.scalars(select(revisions.c.revision)).one())
 
-    def advance(self, scope: Owner) -> int:
-        """Count a change of `scope`; its revision."""
+    def advance(self, scope: Owner, *changed: object) -> int:
+        """Count a change of `scope`; its revision. `changed` are the names of what changed or is gone."""
         self._connection.execute(update(revisions).values(revision=revisions.c.revision + 1))
         revision = self.revision()
         changed = self._connection.execute(update(scopes).where(scopes.c.scope == str(scope)).values(revision=revision))

@@ -126,7 +126,7 @@ class MemoryTransaction:
     def revision(self) -> int:
         return self._state.revision
 
-    def advance(self, scope: Owner) -> int:
+    def advance(self, scope: Owner, *changed: object) -> int:
         self._state.revision += 1
         self._state.scopes[scope] = self._state.revision
         return self._state.revision
