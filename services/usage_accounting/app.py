@@ -9,6 +9,7 @@ from gatehouse.usage.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer
 from gatehouse.usage.v1.quota_service_pb2_grpc import add_QuotaServiceServicer_to_server
 from gatehouse.usage.v1.usage_service_pb2_grpc import add_UsageServiceServicer_to_server
 
+from libs.catalogue.genai_catalogue import GenaiCatalogue
 from libs.core.clock import SystemClock
 from libs.identity.caller import Caller
 from libs.rpc import context
@@ -20,7 +21,6 @@ from libs.telemetry.logs import get_logger
 from services.usage_accounting.api.ledger_service import LedgerServicer
 from services.usage_accounting.api.quota_service import QuotaServicer
 from services.usage_accounting.api.usage_service import UsageServicer
-from services.usage_accounting.catalogue.genai_catalogue import GenaiCatalogue
 from services.usage_accounting.domain.lapse_worker import LapseWorker
 from services.usage_accounting.domain.windows import WindowCalendar
 from services.usage_accounting.settings import Settings

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 
 from genai_prices.data_snapshot import get_snapshot
-from genai_prices.types import ModelPrice, TieredPrices
+from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 
 from libs.core.clock import Clock
 from libs.core.money import PicoUsdPerToken, TokenPrices
@@ -37,7 +37,7 @@ class _Tier:
 
 
 class GenaiCatalogue:
-    """`Prices` from the catalogue. Answers from memory, for a minute."""
+    """Prices and contexts from the catalogue. Answers about prices from memory, for a minute."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -62,11 +62,19 @@ class GenaiCatalogue:
             found = tier.price
         return found
 
-    def _look_up(self, provider_type: str, provider_model_id: str) -> tuple[_Tier, ...]:
+    def context_tokens(self, provider_type: str, provider_model_id: str) -> int | None:
+        """How many tokens the model takes; None when nobody published it."""
+        model = self._model(provider_type, provider_model_id)
+        return model.context_window if model is not None else None
+
+    def _model(self, provider_type: str, provider_model_id: str) -> ModelInfo | None:
         provider_id = _PROVIDERS.get(provider_type)
         provider = next((each for each in self._snapshot.providers if each.id == provider_id), None)
         # The provider's own models only: the library would go on to search others' for one of a similar name.
-        model = provider.find_model(provider_model_id.lower()) if provider is not None else None
+        return provider.find_model(provider_model_id.lower()) if provider is not None else None
+
+    def _look_up(self, provider_type: str, provider_model_id: str) -> tuple[_Tier, ...]:
+        model = self._model(provider_type, provider_model_id)
         if model is None:
             return ()
         price = model.get_prices(self._clock.now())

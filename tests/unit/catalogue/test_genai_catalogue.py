@@ -16,9 +16,9 @@ from genai_prices.types import (
     TieredPrices,
 )
 
+from libs.catalogue import genai_catalogue
+from libs.catalogue.genai_catalogue import GenaiCatalogue
 from libs.core.money import TokenPrices
-from services.usage_accounting.catalogue import genai_catalogue
-from services.usage_accounting.catalogue.genai_catalogue import GenaiCatalogue
 
 
 class FakeClock:

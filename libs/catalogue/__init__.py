@@ -1,0 +1,1 @@
+"""What the world publishes about models: prices, sizes, abilities. All of it is data that is shipped with Gatehouse."""

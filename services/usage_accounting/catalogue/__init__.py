@@ -1,1 +1,0 @@
-"""Prices the world publishes."""
