@@ -12,6 +12,8 @@ from libs.core.errors import GatehouseError
 from libs.core.money import NANO_PER_USD, TokenCounts, TokenPrices
 from libs.rpc.status import to_item_status
 from services.usage_accounting.api.times import set_duration, set_timestamp
+from services.usage_accounting.domain.confidence import Estimate
+from services.usage_accounting.domain.experiments import ArmStats
 from services.usage_accounting.domain.quota import Quota, QuotaState
 from services.usage_accounting.domain.reports import StatsRow
 from services.usage_accounting.domain.reservation import Grant
@@ -73,6 +75,9 @@ def record_message(record: UsageRecord) -> usage_record_pb2.UsageRecord:
             plan=dimensions.plan,
             request_id=dimensions.request_id,
             labels=orjson.loads(dimensions.labels),
+            rule=dimensions.rule,
+            experiment=dimensions.experiment,
+            arm=dimensions.arm,
         ),
         outcome=usage_record_pb2.AttemptOutcome.ValueType(event.outcome.value),
         tokens=_tokens(event.tokens),
@@ -107,6 +112,22 @@ def stats_message(row: StatsRow) -> usage_service_pb2.UsageStats:
     return message
 
 
+def arm_message(arm: ArmStats) -> usage_service_pb2.ExperimentArmStats:
+    """How one arm of an experiment did."""
+    return usage_service_pb2.ExperimentArmStats(
+        arm=arm.arm,
+        calls=arm.calls,
+        succeeded=arm.succeeded,
+        success_rate=_estimate(arm.success_rate),
+        duration_s=_estimate(arm.duration_s),
+        first_content_s=_estimate(arm.first_content_s),
+        cost_nano_usd=_estimate(arm.cost_nano_usd),
+        total_cost=_money(arm.total_cost_nano_usd),
+        unpriced_calls=arm.unpriced_calls,
+        tokens=_tokens(arm.tokens),
+    )
+
+
 def quota_message(quota: Quota) -> quota_pb2.Quota:
     """A quota."""
     message = quota_pb2.Quota(
@@ -132,6 +153,12 @@ def quota_state_message(state: QuotaState) -> quota_pb2.QuotaState:
     set_timestamp(message.window_start_time, state.start_us)
     set_timestamp(message.reset_time, state.reset_us)
     return message
+
+
+def _estimate(estimate: Estimate | None) -> usage_service_pb2.Estimate | None:
+    if estimate is None:
+        return None
+    return usage_service_pb2.Estimate(value=estimate.value, low=estimate.low, high=estimate.high)
 
 
 def _tokens(tokens: TokenCounts) -> usage_record_pb2.TokenCounts:

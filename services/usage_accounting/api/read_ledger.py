@@ -16,7 +16,9 @@ from google.protobuf.duration_pb2 import Duration
 
 from libs.core.errors import InvalidArgument
 from libs.core.money import PicoUsdPerToken, TokenCounts, TokenPrices
+from libs.core.resource_names import ExperimentName
 from libs.core.validation import FieldChecks
+from services.usage_accounting.api.read_names import collected
 from services.usage_accounting.api.times import duration_us, timestamp_us
 from services.usage_accounting.domain.attempt import MICROSECONDS, AttemptKey, Dimensions, Outcome, TokenSource
 from services.usage_accounting.domain.reservation import ReservationRequest
@@ -32,6 +34,7 @@ _MAX_REASON = 64
 _MAX_NAME = 512
 _MAX_MODEL_ID = 256
 _MAX_WORD = 128
+_MAX_RULE = 32
 _MIN_LAPSE_US = 10 * MICROSECONDS
 _MAX_LAPSE_US = 24 * 3600 * MICROSECONDS
 _MAX_DURATION_US = 7 * _MAX_LAPSE_US
@@ -75,7 +78,7 @@ def reservation(check: FieldChecks, item: pb.UsageReservation) -> ReservationReq
     check.that(_MIN_LAPSE_US <= lapse_after_us <= _MAX_LAPSE_US, "lapse_after", "must be from 10 seconds to 24 hours")
     return ReservationRequest(
         _key(check, item.key, "key"),
-        _dimensions(check, item.dimensions),
+        _dimensions(check, item.dimensions, tenant=item.key.tenant),
         item.input_tokens_estimate,
         item.output_tokens_limit,
         _price(check, item.price) if item.HasField("price") else None,
@@ -122,7 +125,7 @@ def _key(check: FieldChecks, key: pb.AttemptKey, field: str) -> AttemptKey:
     return AttemptKey(key.tenant, key.operation_id, key.attempt)
 
 
-def _dimensions(check: FieldChecks, given: usage_record_pb2.UsageDimensions) -> Dimensions:
+def _dimensions(check: FieldChecks, given: usage_record_pb2.UsageDimensions, *, tenant: str) -> Dimensions:
     dimensions = Dimensions(
         given.user,
         given.provider,
@@ -134,6 +137,9 @@ def _dimensions(check: FieldChecks, given: usage_record_pb2.UsageDimensions) -> 
         given.plan,
         given.request_id,
         _labels(check, given) if given.labels else _NO_LABELS,
+        given.rule,
+        given.experiment,
+        given.arm,
     )
     check.identifier("dimensions.user", dimensions.user)
     check.text("dimensions.provider", dimensions.provider, least=1, most=_MAX_NAME)
@@ -144,7 +150,19 @@ def _dimensions(check: FieldChecks, given: usage_record_pb2.UsageDimensions) -> 
     check.text("dimensions.task", dimensions.task, most=_MAX_WORD)
     check.text("dimensions.plan", dimensions.plan, most=_MAX_WORD)
     check.text("dimensions.request_id", dimensions.request_id, most=_MAX_WORD)
+    check.text("dimensions.rule", dimensions.rule, most=_MAX_RULE)
+    if dimensions.experiment:
+        _check_arm(check, dimensions, tenant)
+    else:
+        check.that(not dimensions.arm, "dimensions.arm", "must be empty without an experiment")
     return dimensions
+
+
+def _check_arm(check: FieldChecks, dimensions: Dimensions, tenant: str) -> None:
+    check.identifier("dimensions.arm", dimensions.arm)
+    name = collected(check, lambda: ExperimentName.parse(dimensions.experiment, field="dimensions.experiment"))
+    if name is not None:
+        check.that(name.route.tenant == tenant, "dimensions.experiment", "must be one of the tenant's own")
 
 
 def _labels(check: FieldChecks, given: usage_record_pb2.UsageDimensions) -> str:

@@ -8,11 +8,11 @@ import re
 from gatehouse.usage.v1 import quota_pb2
 from gatehouse.usage.v1 import quota_service_pb2 as pb
 
-from libs.core.errors import InvalidArgument
 from libs.core.page_tokens import decode_page_token, encode_page_token, page_size
 from libs.core.resource_names import Owner, QuotaName
 from libs.core.validation import FieldChecks
 from libs.identity.caller import Caller
+from services.usage_accounting.api.read_names import collected
 from services.usage_accounting.domain.errors import invalid_field
 from services.usage_accounting.domain.ports import Request
 from services.usage_accounting.domain.quota import NewQuota, QuotaChange, QuotaMetric, QuotaWindow
@@ -40,18 +40,13 @@ def new_quota(request: pb.CreateQuotaRequest) -> NewQuota:
     time_zone = quota.time_zone or "UTC"
     metric = _METRICS.get(quota.metric)
     window = _WINDOWS.get(quota.window)
-    tenant = ""
     with FieldChecks() as check:
-        try:
-            tenant = tenant_of(request.parent)
-        except InvalidArgument as error:
-            for violation in error.field_violations:
-                check.fail(violation.field, violation.description)
+        tenant = collected(check, lambda: tenant_of(request.parent)) or ""
         check.identifier("quota_id", request.quota_id)
         check.text("quota.display_name", quota.display_name, most=_MAX_DISPLAY_NAME)
         check.that(metric is not None, "quota.metric", "is required and must be a known value")
         check.that(window is not None, "quota.window", "is required and must be a known value")
-        check.that(is_time_zone(time_zone), "quota.time_zone", "must be an IANA time zone such as Europe/Berlin")
+        _check_time_zone(check, time_zone)
         check.that(quota.limit >= 0, "quota.limit", "must not be negative")
         check.that(
             not request.request_id or _UUID.fullmatch(request.request_id) is not None, "request_id", "must be a UUID"
@@ -87,6 +82,8 @@ def change(request: pb.UpdateQuotaRequest) -> QuotaChange:
     with FieldChecks() as check:
         fields = _fields(check, request)
         check.text("quota.etag", quota.etag, most=_MAX_ETAG)
+        if quota.time_zone:
+            _check_time_zone(check, quota.time_zone)
         if "display_name" in fields:
             check.text("quota.display_name", quota.display_name, most=_MAX_DISPLAY_NAME)
         if "limit" in fields:
@@ -105,6 +102,10 @@ def page(request: pb.ListQuotasRequest, tenant: str) -> tuple[str, int]:
 def next_page_token(tenant: str, last: QuotaName) -> str:
     """Continues after `last` in the listing of `tenant`."""
     return encode_page_token(last.quota, _bound_to(tenant))
+
+
+def _check_time_zone(check: FieldChecks, time_zone: str) -> None:
+    check.that(is_time_zone(time_zone), "quota.time_zone", "must be an IANA time zone such as Europe/Berlin")
 
 
 def _fields(check: FieldChecks, request: pb.UpdateQuotaRequest) -> frozenset[str]:

@@ -9,10 +9,12 @@ from gatehouse.usage.v1 import usage_service_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from libs.core.page_tokens import decode_page_token, encode_page_token, page_size
-from libs.core.resource_names import Owner
+from libs.core.resource_names import ExperimentName, Owner
 from libs.core.validation import FieldChecks
+from services.usage_accounting.api.read_names import collected
 from services.usage_accounting.api.times import timestamp_us
 from services.usage_accounting.domain.errors import invalid_field
+from services.usage_accounting.domain.experiments import ExperimentQuery
 from services.usage_accounting.domain.reports import Grouping, RecordFilter, StatsQuery
 from services.usage_accounting.domain.usage_event import Cursor, UsageRecord
 
@@ -72,8 +74,21 @@ def stats_query(request: pb.GetUsageStatsRequest, owner: Owner) -> StatsQuery:
     )
 
 
+def experiment_query(request: pb.GetExperimentStatsRequest) -> ExperimentQuery:
+    """Which sums of which experiment. Raises InvalidArgument naming every wrong field."""
+    with FieldChecks() as check:
+        name = collected(check, lambda: ExperimentName.parse(request.name))
+        start_us = _optional(check, "start_time", request, request.start_time)
+        end_us = _optional(check, "end_time", request, request.end_time)
+    tenant = "" if name is None else name.route.tenant
+    return ExperimentQuery(tenant=tenant, experiment=request.name, start_us=start_us, end_us=end_us)
+
+
 def _optional(
-    check: FieldChecks, field: str, request: pb.ListUsageRecordsRequest | pb.GetUsageStatsRequest, time: Timestamp
+    check: FieldChecks,
+    field: str,
+    request: pb.ListUsageRecordsRequest | pb.GetUsageStatsRequest | pb.GetExperimentStatsRequest,
+    time: Timestamp,
 ) -> int | None:
     return timestamp_us(check, field, time) if request.HasField(field) else None  # type: ignore[arg-type]
 

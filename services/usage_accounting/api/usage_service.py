@@ -11,7 +11,7 @@ from libs.identity.caller import Caller
 from libs.identity.permissions import narrowed
 from services.usage_accounting.api import convert, read_usage
 from services.usage_accounting.domain.ports import UsageStore
-from services.usage_accounting.domain.read_usage import get_usage_stats, list_usage_records
+from services.usage_accounting.domain.read_usage import get_experiment_stats, get_usage_stats, list_usage_records
 
 
 class UsageServicer(UsageServiceServicer):
@@ -41,3 +41,10 @@ class UsageServicer(UsageServiceServicer):
         return pb.GetUsageStatsResponse(
             rows=map(convert.stats_message, stats.rows), total=convert.stats_message(stats.total)
         )
+
+    async def GetExperimentStats(
+        self, request: pb.GetExperimentStatsRequest, _context: object
+    ) -> pb.GetExperimentStatsResponse:
+        """Compare the arms of an experiment."""
+        arms = await get_experiment_stats(self._store, read_usage.experiment_query(request))
+        return pb.GetExperimentStatsResponse(arms=map(convert.arm_message, arms))

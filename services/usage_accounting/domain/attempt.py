@@ -22,7 +22,10 @@ class AttemptKey(NamedTuple):
 
 
 class Dimensions(NamedTuple):
-    """Who called whom for what; as in `usage_record.proto`. `labels` is a JSON object with sorted keys."""
+    """Who called whom for what; as in `usage_record.proto`. `labels` is a JSON object with sorted keys.
+
+    `experiment` and `arm` are both empty or both set.
+    """
 
     user: str
     provider: str
@@ -34,6 +37,9 @@ class Dimensions(NamedTuple):
     plan: str
     request_id: str
     labels: str
+    rule: str
+    experiment: str
+    arm: str
 
 
 class Outcome(enum.IntEnum):

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from libs.core.money import TokenPrices
 from libs.core.resource_names import QuotaName
 from services.usage_accounting.domain.attempt import AttemptKey
+from services.usage_accounting.domain.experiments import ArmAttempt, ArmSums, ExperimentQuery
 from services.usage_accounting.domain.quota import Quota, QuotaMetric, WindowKey, WindowUse
 from services.usage_accounting.domain.reports import RecordFilter, StatsQuery, StatsRow
 from services.usage_accounting.domain.reservation import Hold, Reservation
@@ -93,6 +94,18 @@ class Ledger(Protocol):
         ...
 
 
+class Experiments(Protocol):
+    """The hourly sums of experiments."""
+
+    def add(self, attempts: Sequence[ArmAttempt]) -> None:
+        """Add attempts, at least one, to the sums."""
+        ...
+
+    def sums(self, query: ExperimentQuery) -> Sequence[ArmSums]:
+        """The sums of an experiment by arm, those of the arms that had attempts, by id."""
+        ...
+
+
 class Quotas(Protocol):
     """The stored quotas."""
 
@@ -169,6 +182,11 @@ class Transaction(Protocol):
     @property
     def ledger(self) -> Ledger:
         """The ledger."""
+        ...
+
+    @property
+    def experiments(self) -> Experiments:
+        """The sums of experiments."""
         ...
 
     @property

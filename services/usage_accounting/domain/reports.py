@@ -21,6 +21,7 @@ class Grouping(enum.IntEnum):
     USER = 3
     TASK = 4
     KEY = 5
+    RULE = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

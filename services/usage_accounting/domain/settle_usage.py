@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from libs.core.errors import GatehouseError
 from libs.core.money import NanoUsd, TokenCounts
-from services.usage_accounting.domain.attempt import AttemptKey, EventKind
+from services.usage_accounting.domain.attempt import AttemptKey, Dimensions, EventKind
 from services.usage_accounting.domain.errors import reservation_not_found
+from services.usage_accounting.domain.experiments import ArmAttempt, arm_attempt
 from services.usage_accounting.domain.ports import Transaction, UsageStore
 from services.usage_accounting.domain.quota import Quota, WindowKey
 from services.usage_accounting.domain.reservation import Reservation
@@ -40,6 +41,7 @@ class _Batch:
         others = {settlement.key.operation_id for settlement in settlements if settlement.key not in self._live}
         self._recorded: dict[AttemptKey, Recorded] = transaction.ledger.of_operations(others) if others else {}
         self._events: list[UsageEvent] = []
+        self._arm_attempts: list[ArmAttempt] = []
         self._settled: list[AttemptKey] = []
         self._changes = WindowChanges()
 
@@ -47,6 +49,8 @@ class _Batch:
         results = [self._settle_one(settlement) for settlement in settlements]
         if self._events:
             self._transaction.ledger.append(self._events)
+            if self._arm_attempts:
+                self._transaction.experiments.add(self._arm_attempts)
             self._changes.apply(self._transaction.windows)
         if self._settled:
             self._transaction.reservations.remove(self._settled)
@@ -85,6 +89,7 @@ class _Batch:
         self._settled.append(settlement.key)
         self._recorded[settlement.key] = Recorded(event, None, is_corrected=False)
         self._events.append(event)
+        self._count_for_arm(settlement, reservation.dimensions, cost)
         return Receipt(cost, already_settled=False)
 
     def _correct(self, settlement: Settlement, lapsed: UsageEvent) -> Receipt:
@@ -92,7 +97,13 @@ class _Batch:
         recorded = Recorded(lapsed, event.cost, is_corrected=True)
         self._recorded[settlement.key] = recorded
         self._events.append(event)
+        self._count_for_arm(settlement, lapsed.dimensions, recorded.cost)
         return Receipt(recorded.cost, already_settled=False)
+
+    def _count_for_arm(self, settlement: Settlement, dimensions: Dimensions, cost: NanoUsd | None) -> None:
+        attempt = arm_attempt(settlement, dimensions, cost)
+        if attempt is not None:
+            self._arm_attempts.append(attempt)
 
 
 def correct_lapsed(

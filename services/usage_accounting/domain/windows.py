@@ -29,7 +29,7 @@ class Window(NamedTuple):
 
 
 def is_time_zone(name: str) -> bool:
-    """Whether `name` is a zone of the IANA database."""
+    """Whether `name` is a zone of the IANA database, the same on every machine."""
     return name in _zones()
 
 
@@ -92,4 +92,5 @@ def _microseconds(instant: datetime) -> int:
 
 @cache
 def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    # On some systems a name for whatever zone the machine is set to.
+    return frozenset(available_timezones() - {"localtime"})

@@ -66,6 +66,7 @@ _GROUPS = {
     Grouping.USER: usage_hourly.c.user_id,
     Grouping.TASK: usage_hourly.c.task,
     Grouping.KEY: usage_hourly.c.key_name,
+    Grouping.RULE: usage_hourly.c.rule,
 }
 
 
@@ -100,6 +101,7 @@ class StoredLedger:
                 dimensions.model,
                 dimensions.key,
                 dimensions.task,
+                dimensions.rule,
             )
             added = _addends(event)
             known = sums.get(key)

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from libs.core.clock import Clock
 from libs.storage.database import Database
 from services.usage_accounting.domain.ports import Transaction
+from services.usage_accounting.storage.experiments import StoredExperiments
 from services.usage_accounting.storage.ledger import StoredLedger
 from services.usage_accounting.storage.quotas import StoredQuotas, StoredRequests, StoredWindows
 from services.usage_accounting.storage.reservations import StoredReservations
@@ -34,6 +35,7 @@ class StoredTransaction:
         self._clock = clock
         self.reservations = StoredReservations(connection)
         self.ledger = StoredLedger(connection)
+        self.experiments = StoredExperiments(connection)
         self.quotas = StoredQuotas(connection)
         self.windows = StoredWindows(connection)
         self.requests = StoredRequests(connection)

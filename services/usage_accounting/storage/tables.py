@@ -2,8 +2,9 @@
 
 `reservations` holds what is under way and nothing else: a row goes when its attempt is settled, released or lapsed.
 `ledger_events` is only ever added to; it is what makes settlements idempotent for ever. `usage_hourly` is the sum of
-the ledger, written in the same transaction. `quota_windows` holds what each window of a quota used and holds:
-`held` is at any time the sum over `reservations.holds`.
+the ledger, written in the same transaction; so is `experiment_hourly`, of the attempts that count for an experiment.
+`quota_windows` holds what each window of a quota used and holds: `held` is at any time the sum over
+`reservations.holds`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, SmallIntege
 
 from libs.storage.idempotency import request_table
 from libs.storage.types import RowId
+from services.usage_accounting.storage.wide_integers import digit_names
 
 metadata = MetaData()
 
@@ -26,6 +28,9 @@ DIMENSIONS = (
     "plan",
     "request_id",
     "labels",
+    "rule",
+    "experiment",
+    "arm",
 )
 """The columns of `Dimensions`, in its order."""
 
@@ -82,7 +87,7 @@ ledger_events = Table(
     Index("ix_ledger_events_user_time", "tenant", "user_id", "start_us", "sequence"),
 )
 
-ROLLUP_KEY = ("tenant", "hour_us", "user_id", "provider", "model", "key_name", "task")
+ROLLUP_KEY = ("tenant", "hour_us", "user_id", "provider", "model", "key_name", "task", "rule")
 ROLLUP_SUMS = (
     "attempts",
     "succeeded",
@@ -99,6 +104,36 @@ usage_hourly = Table(
     metadata,
     *(Column(name, BigInteger if name == "hour_us" else Text, primary_key=True) for name in ROLLUP_KEY),
     *(Column(name, BigInteger, nullable=False) for name in ROLLUP_SUMS),
+    sqlite_with_rowid=False,
+)
+
+EXPERIMENT_KEY = ("tenant", "experiment", "hour_us", "arm")
+# What can exceed 64 bits is kept in digits, see `wide_integers.py`: a duration is at most 2**40 microseconds, a cost at
+# most 2**63 nano-USD.
+DURATION_SQUARES = digit_names("duration_squares", 3)
+FIRST_CONTENT_SQUARES = digit_names("first_content_squares", 3)
+COST_SUM = digit_names("cost_nano_usd", 2)
+COST_SQUARES = digit_names("cost_squares", 4)
+EXPERIMENT_SUMS = (
+    "calls",
+    "succeeded",
+    # Durations are those of attempts that succeeded.
+    "duration_us",
+    *DURATION_SQUARES,
+    "contents",
+    "first_content_us",
+    *FIRST_CONTENT_SQUARES,
+    "priced",
+    *COST_SUM,
+    *COST_SQUARES,
+    *TOKENS,
+)
+
+experiment_hourly = Table(
+    "experiment_hourly",
+    metadata,
+    *(Column(name, BigInteger if name == "hour_us" else Text, primary_key=True) for name in EXPERIMENT_KEY),
+    *(Column(name, BigInteger, nullable=False) for name in EXPERIMENT_SUMS),
     sqlite_with_rowid=False,
 )
 

@@ -103,6 +103,9 @@ DIMENSIONS = Dimensions(
     plan="pro",
     request_id="",
     labels="{}",
+    rule="route",
+    experiment="",
+    arm="",
 )
 
 
