@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gatehouse.money import nano_usd
-from gatehouse.router.v1.generation_pb2 import Outcome
+from gatehouse.router.v1.generation_pb2 import Outcome, RouteTrace
 from gatehouse.router.v1.generation_service_pb2 import (
     Started,
     StreamGenerateResponse,
@@ -39,6 +39,14 @@ class Answer:
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """The tools the model wants called; answer each with `gatehouse.tool_result`."""
         return tuple(part.tool_call for part in self.message.parts if part.HasField("tool_call"))
+
+    @property
+    def trace(self) -> RouteTrace:
+        """How the targets were chosen: which were tried in what order, and why the others were left out.
+
+        Empty when the server is too old to say.
+        """
+        return self.outcome.trace
 
     @property
     def cost_nano_usd(self) -> int | None:

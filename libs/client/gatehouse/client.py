@@ -2,196 +2,33 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
-
-import grpc
+from typing import Self, Unpack
 
 from gatehouse.answers import Answer, Event
-from gatehouse.binding import named_after
-from gatehouse.connection import DEFAULT_TIMEOUT_S, Connection, call_metadata, serialize
-from gatehouse.operations import audit, generation, key_maintenance, keys, models, providers, quotas, usage
+from gatehouse.connection import DEFAULT_TIMEOUT_S, Connection
+from gatehouse.operations import generation, health
 from gatehouse.operations.generation import GenerationOptions
-from gatehouse.operations.operation import Listing, Operation, Page, Stream
 from gatehouse.profile import load_profile
-from gatehouse.router.v1.generation_service_pb2 import ExplainRouteResponse
-from gatehouse.status import error_from
+from gatehouse.resources import (
+    Audit,
+    ConfigAudit,
+    Keys,
+    Models,
+    Policy,
+    Preferences,
+    Profiles,
+    Providers,
+    Quotas,
+    Routes,
+    Usage,
+)
+from gatehouse.router.v1.generation_service_pb2 import EstimateCostResponse, ExplainRouteResponse
+from gatehouse.router.v1.provider_health_service_pb2 import ListProviderHealthResponse
+from gatehouse.sending import Sender, TokenSource
 from gatehouse.tokens import DEFAULT_ROLES, DEFAULT_TENANT, DEFAULT_USER, default_token
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-TokenSource = str | Callable[[], str] | None
-"""A token, or what gives one; it is asked for each call, so it can renew."""
-
-
-class Sender:
-    """Sends operations over one channel per endpoint, opened when first needed. Thread-safe."""
-
-    def __init__(self, connection: Connection, token: TokenSource) -> None:
-        self._connection = connection
-        self._token = token
-        self._lock = threading.Lock()
-        self._channels: dict[str, grpc.Channel] = {}
-
-    def send(self, operation: Operation[T]) -> T:
-        """Make one call. Raises GatehouseError when it fails."""
-        target, timeout = self._where(operation)
-        method = self._channel(target).unary_unary(
-            operation.method, request_serializer=serialize, response_deserializer=operation.response.FromString
-        )
-        metadata = self._metadata(operation)
-        try:
-            return operation.pick(method(operation.request, timeout=timeout, metadata=metadata))
-        except grpc.RpcError as error:
-            raise error_from(error, service=operation.service, target=target, timeout=timeout) from error
-
-    def stream(self, operation: Operation[T]) -> Generator[T, None, None]:
-        """Make one streamed call when the first item is asked for; closing the generator cancels it."""
-        target, timeout = self._where(operation)
-        method = self._channel(target).unary_stream(
-            operation.method, request_serializer=serialize, response_deserializer=operation.response.FromString
-        )
-        call = method(operation.request, timeout=timeout, metadata=self._metadata(operation))
-        try:
-            for response in call:
-                yield operation.pick(response)
-        except grpc.RpcError as error:
-            raise error_from(error, service=operation.service, target=target, timeout=timeout) from error
-        finally:
-            call.cancel()
-
-    def pages(self, listing: Listing[T]) -> Iterator[T]:
-        """All items of a list, page after page as they are asked for."""
-        following: Operation[Page[T]] | None = listing.first
-        while following is not None:
-            page = self.send(following)
-            yield from page.items
-            following = listing.after(page)
-
-    def items(self, stream: Stream[T]) -> Generator[T, None, None]:
-        """All items of a stream as they come; closing the generator cancels the call."""
-        with closing(self.stream(stream.parts)) as parts:
-            for part in parts:
-                yield from part
-
-    def close(self) -> None:
-        """Close every channel; calls under way fail."""
-        with self._lock:
-            for channel in self._channels.values():
-                channel.close()
-
-    def _where(self, operation: Operation[Any]) -> tuple[str, float]:
-        timeout = self._connection.timeout if operation.timeout is None else operation.timeout
-        return self._connection.target(operation.service), timeout
-
-    def _metadata(self, operation: Operation[Any]) -> tuple[tuple[str, str], ...]:
-        token = self._token() if callable(self._token) else self._token
-        return call_metadata(token, operation.revision)
-
-    def _channel(self, target: str) -> grpc.Channel:
-        with self._lock:
-            if target not in self._channels:
-                self._channels[target] = grpc.secure_channel(
-                    target, self._connection.credentials(), options=self._connection.options(target)
-                )
-            return self._channels[target]
-
-
-class _Resource:
-    def __init__(self, sender: Sender) -> None:
-        self._sender = sender
-
-
-def _call(build: Callable[P, Operation[T]]) -> Callable[Concatenate[_Resource, P], T]:
-    def method(self: _Resource, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._sender.send(build(*args, **kwargs))
-
-    return named_after(build, method, returns="{}")
-
-
-def _pages(build: Callable[P, Listing[T]]) -> Callable[Concatenate[_Resource, P], Iterator[T]]:
-    def method(self: _Resource, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-        return self._sender.pages(build(*args, **kwargs))
-
-    return named_after(build, method, returns="Iterator[{}]")
-
-
-def _items(build: Callable[P, Stream[T]]) -> Callable[Concatenate[_Resource, P], Generator[T, None, None]]:
-    def method(self: _Resource, /, *args: P.args, **kwargs: P.kwargs) -> Generator[T, None, None]:
-        return self._sender.items(build(*args, **kwargs))
-
-    return named_after(build, method, returns="Generator[{}, None, None]")
-
-
-class Keys(_Resource):
-    """Provider keys. Their material goes in and never comes out."""
-
-    create = _call(keys.create)
-    get = _call(keys.get)
-    list = _pages(keys.list_)
-    update = _call(keys.update)
-    rotate = _call(keys.rotate)
-    rollback = _call(keys.rollback)
-    disable = _call(keys.disable)
-    enable = _call(keys.enable)
-    destroy_version = _call(keys.destroy_version)
-    delete = _call(keys.delete)
-    notifications = _pages(keys.notifications)
-    rewrap = _call(key_maintenance.rewrap)
-    rewrap_progress = _call(key_maintenance.rewrap_progress)
-
-
-class Audit(_Resource):
-    """Who did what to keys, and who used them."""
-
-    list = _pages(audit.list_)
-    export = _items(audit.export)
-    verify = _call(audit.verify)
-    key_use = _pages(audit.key_use)
-
-
-class Providers(_Resource):
-    """Where calls go, with which key."""
-
-    create = _call(providers.create)
-    get = _call(providers.get)
-    list = _pages(providers.list_)
-    update = _call(providers.update)
-    delete = _call(providers.delete)
-    types = _call(providers.types)
-
-
-class Models(_Resource):
-    """The models of providers."""
-
-    create = _call(models.create)
-    get = _call(models.get)
-    list = _pages(models.list_)
-    update = _call(models.update)
-    delete = _call(models.delete)
-
-
-class Usage(_Resource):
-    """The ledger and its sums."""
-
-    records = _pages(usage.records)
-    stats = _call(usage.stats)
-
-
-class Quotas(_Resource):
-    """Limits of a tenant."""
-
-    create = _call(quotas.create)
-    get = _call(quotas.get)
-    list = _pages(quotas.list_)
-    update = _call(quotas.update)
-    delete = _call(quotas.delete)
-    state = _call(quotas.state)
 
 
 class Client:
@@ -215,8 +52,13 @@ class Client:
         self._sender = Sender(Connection.to(endpoints, ca, timeout), token)
         self.keys = Keys(self._sender)
         self.audit = Audit(self._sender)
+        self.config_audit = ConfigAudit(self._sender)
         self.providers = Providers(self._sender)
         self.models = Models(self._sender)
+        self.routes = Routes(self._sender)
+        self.policy = Policy(self._sender)
+        self.preferences = Preferences(self._sender)
+        self.profiles = Profiles(self._sender)
         self.usage = Usage(self._sender)
         self.quotas = Quotas(self._sender)
 
@@ -262,6 +104,14 @@ class Client:
     def explain(self, prompt: str | None = None, /, **options: Unpack[GenerationOptions]) -> ExplainRouteResponse:
         """Which targets such a call would try, in order, and why the others are left out. Nothing is called."""
         return self._sender.send(generation.explain(prompt, **options))
+
+    def estimate(self, prompt: str | None = None, /, **options: Unpack[GenerationOptions]) -> EstimateCostResponse:
+        """What such a call would cost at each target, and what that rests on. Nothing is called."""
+        return self._sender.send(generation.estimate(prompt, **options))
+
+    def health(self) -> ListProviderHealthResponse:
+        """How providers do, as the router that answers saw it, and how current its configuration is."""
+        return self._sender.send(health.health())
 
     def close(self) -> None:
         """Close the connections. The client cannot be used afterwards."""

@@ -18,8 +18,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import NameOID
 from gatehouse.keyvault.v1 import audit_service_pb2, key_maintenance_service_pb2, key_service_pb2
-from gatehouse.providerconfig.v1 import model_service_pb2, provider_service_pb2
-from gatehouse.router.v1 import generation_service_pb2
+from gatehouse.providerconfig.v1 import audit_service_pb2 as config_audit_service_pb2
+from gatehouse.providerconfig.v1 import (
+    model_service_pb2,
+    preference_service_pb2,
+    provider_service_pb2,
+    route_service_pb2,
+)
+from gatehouse.router.v1 import generation_service_pb2, provider_health_service_pb2
 from gatehouse.usage.v1 import quota_service_pb2, usage_service_pb2
 from google.protobuf import message_factory
 from google.protobuf.message import Message
@@ -33,6 +39,10 @@ SERVICES = [
         audit_service_pb2,
         provider_service_pb2,
         model_service_pb2,
+        route_service_pb2,
+        preference_service_pb2,
+        config_audit_service_pb2,
+        provider_health_service_pb2,
         generation_service_pb2,
         usage_service_pb2,
         quota_service_pb2,
@@ -45,6 +55,7 @@ SERVICES = [
 class Received:
     """A call as it arrived."""
 
+    area: str
     method: str
     request: Any
     metadata: dict[str, str | bytes]
@@ -67,7 +78,10 @@ def failure(code: grpc.StatusCode, message: str, reason: str, *details: Message)
 
 @dataclass
 class FakeGatehouse:
-    """`answers[method]` makes the response of a request; without one the response is empty."""
+    """`answers[method]` makes the response of a request; without one the response is empty.
+
+    Where two areas have a method of the same name, `answers["router.ListModels"]` is only that area's.
+    """
 
     profile: Path
     target: str = ""
@@ -78,8 +92,8 @@ class FakeGatehouse:
     """Set when a streamed call ended, in whatever way."""
 
     def last(self, method: str) -> Received:
-        """The last call of `method`."""
-        return next(call for call in reversed(self.received) if call.method == method)
+        """The last call of `method`, or of `area.method`."""
+        return next(call for call in reversed(self.received) if method in (call.method, f"{call.area}.{call.method}"))
 
     def fails(self, method: str, error: Failure) -> None:
         """Let `method` fail."""
@@ -98,6 +112,7 @@ class FakeGatehouse:
     def _handler(self, method: Any) -> grpc.RpcMethodHandler[Any, Any]:
         request_class = message_factory.GetMessageClass(method.input_type)
         response_class = message_factory.GetMessageClass(method.output_type)
+        area = method.containing_service.full_name.split(".")[1]
 
         def empty(_: object) -> Message:
             return response_class()
@@ -105,15 +120,18 @@ class FakeGatehouse:
         def silent(_: object) -> tuple[Message, ...]:
             return ()
 
+        def find(otherwise: Callable[[Any], Any]) -> Callable[[Any], Any]:
+            return self.answers.get(f"{area}.{method.name}") or self.answers.get(method.name, otherwise)
+
         def record(request: Message, context: grpc.ServicerContext) -> None:
             metadata = {key: value for key, value in context.invocation_metadata()}  # noqa: C416 - named pairs
-            self.received.append(Received(method.name, request, metadata, context.time_remaining() or 0.0))
+            self.received.append(Received(area, method.name, request, metadata, context.time_remaining() or 0.0))
 
         def unary(request: Message, context: grpc.ServicerContext) -> Message:
             record(request, context)
             answer = empty(request)
             try:
-                answer = self.answers.get(method.name, empty)(request)
+                answer = find(empty)(request)
             except Failure as error:
                 _abort(context, error)
             return answer
@@ -122,7 +140,7 @@ class FakeGatehouse:
             record(request, context)
             context.add_callback(self.ended.set)
             try:
-                answer: Iterable[Message] = self.answers.get(method.name, silent)(request)
+                answer: Iterable[Message] = find(silent)(request)
                 yield from answer
             except Failure as error:
                 _abort(context, error)

@@ -19,11 +19,20 @@ from gatehouse.keyvault.v1.key_pb2 import (
 )
 from gatehouse.providerconfig.v1.model_pb2 import Model, ModelPrice
 from gatehouse.providerconfig.v1.provider_pb2 import Capabilities, Provider, ProviderType
-from gatehouse.router.v1.generation_pb2 import FINISH_REASON_STOP, Attempt, Latency, Outcome, Target, TokenUsage
+from gatehouse.router.v1.generation_pb2 import (
+    FINISH_REASON_STOP,
+    Attempt,
+    Complexity,
+    Latency,
+    Outcome,
+    RejectedTarget,
+    RouteTrace,
+    Target,
+    TokenUsage,
+)
 from gatehouse.router.v1.generation_service_pb2 import (
     Completed,
     ExplainRouteResponse,
-    RejectedTarget,
     Started,
     StreamGenerateResponse,
 )
@@ -187,15 +196,34 @@ STREAM = [
     StreamGenerateResponse(completed=Completed(outcome=OUTCOME)),
 ]
 PLAN = ExplainRouteResponse(
-    targets=[TARGET],
-    rejected=[
-        RejectedTarget(
-            target=Target(provider="platform/providers/spare", model="big"),
-            cause="PROVIDER_INACTIVE",
-            description="the provider is inactive",
-        )
-    ],
-    revision=42,
+    trace=RouteTrace(
+        targets=[
+            Target(
+                provider=PROVIDER.name,
+                provider_type="openai",
+                model="gpt-4o-mini",
+                key=KEY.name,
+                rule="route",
+                reason="the route's first target",
+                estimated_cost=Money(currency_code="USD", nanos=12_450),
+            )
+        ],
+        rejected=[
+            RejectedTarget(
+                target=Target(provider="platform/providers/spare", model="big"),
+                cause="PROVIDER_INACTIVE",
+                description="the provider is inactive",
+            )
+        ],
+        revision=42,
+        route="tenants/acme/routes/extraction",
+        experiment="tenants/acme/routes/extraction/experiments/cheaper",
+        arm="control",
+        profile="tenants/acme/users/dev/profiles/work",
+        complexity=Complexity(score=35, length=20, code=15, tier="hard"),
+        configuration_age=Duration(nanos=120_000_000),
+    ),
+    warnings=["key_vault was not asked"],
 )
 RECORD = UsageRecord(
     sequence=7,

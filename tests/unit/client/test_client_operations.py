@@ -11,7 +11,20 @@ from gatehouse.keyvault.v1.audit_service_pb2 import AuditEvent, ExportAuditEvent
 from gatehouse.keyvault.v1.key_maintenance_service_pb2 import GetRewrapProgressResponse, RewrapProgress
 from gatehouse.keyvault.v1.key_pb2 import Key
 from gatehouse.keyvault.v1.key_service_pb2 import CreateKeyResponse, ListKeysResponse, RotateKeyResponse
-from gatehouse.operations import audit, generation, key_maintenance, keys, models, providers, quotas, usage
+from gatehouse.operations import (
+    audit,
+    config_audit,
+    generation,
+    health,
+    key_maintenance,
+    keys,
+    models,
+    preferences,
+    providers,
+    quotas,
+    routes,
+    usage,
+)
 from gatehouse.operations.operation import Listing, Operation, Stream
 from gatehouse.providerconfig.v1.provider_service_pb2 import UpdateProviderResponse
 
@@ -23,10 +36,14 @@ KEY, PROVIDER, MODEL, QUOTA = (
     "tenants/acme/providers/p/models/m",
     "tenants/acme/quotas/q",
 )
+ROUTE, USER, PROFILE = "tenants/acme/routes/r", "tenants/acme/users/ann", "tenants/acme/users/ann/profiles/work"
 ALL: list[Operation[Any] | Listing[Any] | Stream[Any]] = [
     generation.generate("x"),
     generation.stream("x"),
     generation.explain("x"),
+    generation.estimate("x"),
+    generation.available_models(),
+    health.health(),
     keys.create(KEY, provider_type="openai", origin="https://x", api_key="k"),
     keys.get(KEY),
     keys.list_("tenants/acme"),
@@ -50,13 +67,39 @@ ALL: list[Operation[Any] | Listing[Any] | Stream[Any]] = [
     providers.update(PROVIDER, active=True),
     providers.delete(PROVIDER),
     providers.types(),
+    providers.try_out(PROVIDER),
+    providers.versions(PROVIDER),
+    providers.rollback(PROVIDER, 1),
     models.create(MODEL),
     models.get(MODEL),
     models.list_(PROVIDER),
     models.update(MODEL, enabled=True),
     models.delete(MODEL),
+    models.sync(PROVIDER),
+    routes.create(ROUTE, strategy="priority"),
+    routes.get(ROUTE),
+    routes.list_("tenants/acme"),
+    routes.update(ROUTE, active=True),
+    routes.delete(ROUTE),
+    routes.versions(ROUTE),
+    routes.rollback(ROUTE, 1),
+    routes.get_policy("tenants/acme"),
+    routes.update_policy("tenants/acme", platform_fallback="last"),
+    preferences.get(USER),
+    preferences.update(USER, preferred=None),
+    preferences.create_profile(PROFILE),
+    preferences.get_profile(PROFILE),
+    preferences.list_profiles(USER),
+    preferences.update_profile(PROFILE, display_name="d"),
+    preferences.delete_profile(PROFILE),
+    preferences.activate_profile(PROFILE),
+    preferences.deactivate_profile(USER),
+    config_audit.list_("tenants/acme"),
+    config_audit.export("tenants/acme"),
+    config_audit.verify("tenants/acme"),
     usage.records("tenants/acme"),
-    usage.stats("tenants/acme", group_by=["provider", "model", "user"]),
+    usage.stats("tenants/acme", group_by=["provider", "model", "rule"]),
+    usage.experiment(f"{ROUTE}/experiments/e"),
     quotas.create(QUOTA, metric="tokens", window="day", limit=1),
     quotas.get(QUOTA),
     quotas.list_("tenants/acme"),

@@ -27,8 +27,8 @@ from gatehouse.operations.timestamps import timestamp_of
 
 _SERVICE = "/gatehouse.keyvault.v1.AuditService"
 # A whole chain is read: a second for about 50,000 events to verify, and as fast as the caller takes them to export.
-_VERIFY_TIMEOUT_S = 600.0
-_EXPORT_TIMEOUT_S = 3600.0
+VERIFY_TIMEOUT_S = 600.0
+EXPORT_TIMEOUT_S = 3600.0
 
 Outcome = Literal["succeeded", "denied"]
 
@@ -72,7 +72,7 @@ def list_(
     )
 
 
-def export(parent: str, *, after_sequence: int = 0, timeout: float = _EXPORT_TIMEOUT_S) -> Stream[AuditEvent]:
+def export(parent: str, *, after_sequence: int = 0, timeout: float = EXPORT_TIMEOUT_S) -> Stream[AuditEvent]:
     """All events of a chain in its order, with their hashes; only those after `after_sequence`.
 
     `timeout` is in seconds, for all of them.
@@ -89,7 +89,7 @@ def export(parent: str, *, after_sequence: int = 0, timeout: float = _EXPORT_TIM
     )
 
 
-def verify(parent: str, *, timeout: float = _VERIFY_TIMEOUT_S) -> Operation[VerifyAuditLogResponse]:
+def verify(parent: str, *, timeout: float = VERIFY_TIMEOUT_S) -> Operation[VerifyAuditLogResponse]:
     """Recompute a chain and hold it against its head and its anchors. `timeout` is in seconds."""
     return operation(
         "key_vault",

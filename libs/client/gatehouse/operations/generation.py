@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypedDict, Unpack
 
 from gatehouse.answers import Answer, Event
 from gatehouse.messages import json_schema, system, user
-from gatehouse.operations.operation import Operation, operation, whole
+from gatehouse.operations.operation import Listing, Operation, Page, operation, whole
 from gatehouse.router.v1.generation_pb2 import FallbackPolicy, Generation
 from gatehouse.router.v1.generation_service_pb2 import (
+    AvailableModel,
+    EstimateCostRequest,
+    EstimateCostResponse,
     ExplainRouteRequest,
     ExplainRouteResponse,
     GenerateRequest,
     GenerateResponse,
+    ListModelsRequest,
+    ListModelsResponse,
     StreamGenerateRequest,
     StreamGenerateResponse,
 )
@@ -33,7 +38,9 @@ class GenerationOptions(TypedDict, total=False):
       `parallel_tool_calls`.
     - `response_format`: `json`, a JSON Schema, or what `gatehouse.json_schema` gives.
     - `max_output_tokens`, `temperature`, `top_p`, `stop`, `seed`: sampling, passed on as given.
-    - `task`, `labels`, `request_id`: kept in the usage record.
+    - `task`: what it is for; routes and preferences go by it. `labels`, `request_id`: kept in the usage record.
+    - `session`: what conversation it belongs to: its calls go to the target that served it last, so that the provider's
+      prompt cache helps.
     - `timeout`: seconds for the whole call, a streamed one included; 60 unless said.
     - `revision`: wait until the router knows this configuration revision (a change's response has it).
     """
@@ -53,6 +60,7 @@ class GenerationOptions(TypedDict, total=False):
     stop: str | Sequence[str]
     seed: int
     task: str
+    session: str
     labels: Mapping[str, str]
     request_id: str
     timeout: float
@@ -98,6 +106,43 @@ def explain(prompt: str | None = None, /, **options: Unpack[GenerationOptions]) 
     )
 
 
+def estimate(prompt: str | None = None, /, **options: Unpack[GenerationOptions]) -> Operation[EstimateCostResponse]:
+    """What a call would cost at each target it could go to, and what that rests on. Calls and charges nothing."""
+    return operation(
+        "router",
+        f"{_SERVICE}/EstimateCost",
+        EstimateCostRequest(generation=build(prompt, options)),
+        EstimateCostResponse,
+        whole,
+        timeout=options.get("timeout", DEFAULT_TIMEOUT_S),
+        revision=options.get("revision"),
+    )
+
+
+def available_models(
+    *,
+    usable_only: bool = False,
+    warn: Callable[[str], None] | None = None,
+    revision: int | None = None,
+    page_size: int = 0,
+) -> Listing[AvailableModel]:
+    """The models of all providers the caller may see: which can really be used now, and why not the others.
+
+    `warn` is told what the caller should know, such as that key_vault could not be asked; each text once.
+    """
+    told: set[str] = set()
+
+    def pick(response: ListModelsResponse) -> Page[AvailableModel]:
+        for warning in response.warnings:
+            if warn is not None and warning not in told:
+                told.add(warning)
+                warn(warning)
+        return Page(items=response.models, next_page_token=response.next_page_token)
+
+    request = ListModelsRequest(page_size=page_size, usable_only=usable_only)
+    return Listing(operation("router", f"{_SERVICE}/ListModels", request, ListModelsResponse, pick, revision=revision))
+
+
 def build(prompt: str | None, options: GenerationOptions) -> Generation:
     """The Generation that `options` describe."""
     messages = [*options.get("messages", ())]
@@ -121,6 +166,7 @@ def build(prompt: str | None, options: GenerationOptions) -> Generation:
         stop=[stop] if isinstance(stop, str) else stop,
         seed=options.get("seed"),
         task=options.get("task", ""),
+        session=options.get("session", ""),
         labels=options.get("labels", {}),
         request_id=options.get("request_id", ""),
     )

@@ -50,6 +50,8 @@ class Listing(Generic[T]):
             request=request,
             response=self.first.response,
             pick=self.first.pick,
+            timeout=self.first.timeout,
+            revision=self.first.revision,
         )
 
 
