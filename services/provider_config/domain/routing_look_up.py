@@ -1,0 +1,61 @@
+"""Reading single routes, policies, preferences and profiles, and pages of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from libs.core.resource_names import Owner, ProfileName, RouteName
+from services.provider_config.domain.policy import RoutingPolicy
+from services.provider_config.domain.ports import Transaction
+from services.provider_config.domain.preference import Preferences
+from services.provider_config.domain.profile import Profile
+from services.provider_config.domain.route import Route, RouteSettings
+from services.provider_config.domain.routing_errors import profile_not_found, route_not_found
+from services.provider_config.domain.versions import Version
+
+
+def get_route(transaction: Transaction, name: RouteName) -> Route:
+    """The route. Raises NotFound `ROUTE_NOT_FOUND`."""
+    route = transaction.routes.get(name)
+    if route is None:
+        raise route_not_found(name)
+    return route
+
+
+def list_routes(transaction: Transaction, tenant: Owner, *, after: str | None, size: int) -> Sequence[Route]:
+    """A page of the routes of a tenant, by task, and one more when there is a next page."""
+    return transaction.routes.page(tenant, after=after, limit=size + 1)
+
+
+def list_route_versions(
+    transaction: Transaction, name: RouteName, *, before: int | None, size: int
+) -> tuple[Route, Sequence[Version[RouteSettings]]]:
+    """The route, and a page of its versions, newest first, and one more when there is a next page.
+
+    Raises NotFound `ROUTE_NOT_FOUND`.
+    """
+    route = get_route(transaction, name)
+    return route, transaction.route_versions.page(route.uid, before=before, limit=size + 1)
+
+
+def get_policy(transaction: Transaction, tenant: Owner) -> RoutingPolicy:
+    """The policy of a tenant; one that nobody changed has its defaults."""
+    return transaction.policies.get(tenant) or RoutingPolicy(tenant=tenant)
+
+
+def get_preferences(transaction: Transaction, user: Owner) -> Preferences:
+    """The preferences of a user; those that nobody changed are empty."""
+    return transaction.preferences.get(user) or Preferences(user=user)
+
+
+def get_profile(transaction: Transaction, name: ProfileName) -> Profile:
+    """The profile. Raises NotFound `PROFILE_NOT_FOUND`."""
+    profile = transaction.profiles.get(name)
+    if profile is None:
+        raise profile_not_found(name)
+    return profile
+
+
+def list_profiles(transaction: Transaction, user: Owner, *, after: str | None, size: int) -> Sequence[Profile]:
+    """A page of the profiles of a user, by id, and one more when there is a next page."""
+    return transaction.profiles.page(user, after=after, limit=size + 1)
