@@ -1,40 +1,95 @@
-"""What the router knows of providers: snapshots pushed by provider_config."""
+"""What the router knows of providers and routes: snapshots pushed by provider_config.
+
+A router may hold 10,000 tenants with 20 providers each. So everything here has slots, texts and models that many
+tenants share should be the same objects, and what planning looks up is worked out once for a snapshot, not for a call.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+from types import MappingProxyType
 
 from libs.core.money import TokenPrices
 from libs.core.resource_names import Owner
+from services.router.domain.preference import Preferences, Profile
+from services.router.domain.route import Route
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What a model can do."""
+    """What a model can do. `mask` has one bit for each, in the order of `CAPABILITY_NAMES`."""
 
     streaming: bool = True
     tools: bool = True
     json_schema: bool = True
     images: bool = True
+    audio: bool = False
+    documents: bool = False
+    reasoning: bool = False
+    embeddings: bool = False
+    mask: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        mask = sum(1 << bit for bit, name in enumerate(CAPABILITY_NAMES) if getattr(self, name))
+        object.__setattr__(self, "mask", mask)
+
+
+CAPABILITY_NAMES = ("streaming", "tools", "json_schema", "images", "audio", "documents", "reasoning", "embeddings")
+"""The names in the API; the place of each is its bit in a mask."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A model of a provider. `context_tokens` and `max_output_tokens` are 0 when unknown."""
+    """A model of a provider. `context_tokens` and `max_output_tokens` are 0 when unknown.
+
+    `price` is what calls are charged with: its own, or where `price_is_catalogue` the built-in catalogue's; None when
+    neither is known. It does not say whose model it is, so that providers can share it.
+    """
 
     id: str
     provider_model_id: str
+    display_name: str = ""
     enabled: bool = True
     context_tokens: int = 0
     max_output_tokens: int = 0
     capabilities: Capabilities = Capabilities()
     price: TokenPrices | None = None
+    price_is_catalogue: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderLimits:
+    """What one router sends to a provider at most; 0 is no limit."""
+
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
+    concurrent_requests: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderTimeouts:
+    """How long a provider may take, in seconds; None where the router's own setting holds."""
+
+    connect_s: float | None = None
+    first_event_s: float | None = None
+    idle_s: float | None = None
+    total_s: float | None = None
+
+
+_NO_TIMEOUTS = ProviderTimeouts()
+_NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """A configured provider; `key` is a resource name or empty, `origin` that of `base_url`."""
+    """A configured provider; `key` is a resource name or empty, `origin` that of `base_url`.
+
+    `weight`, `max_retries`, `default_temperature` are None when not set, `default_max_output_tokens` is 0 then.
+    `limits` is None when there is none. `usual_model` is what serves calls that name no model: the default model, else
+    the first enabled one by id; None when there is no such model.
+    """
 
     name: str
     id: str
@@ -48,26 +103,118 @@ class Provider:
     is_default: bool
     priority: int
     models: Mapping[str, Model]
+    display_name: str = ""
+    weight: int | None = None
+    default_for_tasks: tuple[str, ...] = ()
+    limits: ProviderLimits | None = None
+    timeouts: ProviderTimeouts = _NO_TIMEOUTS
+    max_retries: int | None = None
+    default_temperature: float | None = None
+    default_max_output_tokens: int = 0
+    options: Mapping[str, object] = field(default_factory=lambda: _NO_OPTIONS)
+    usual_model: Model | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.default_model:
+            usual = self.models.get(self.default_model)
+        else:
+            enabled = (model for model in self.models.values() if model.enabled)
+            usual = min(enabled, key=lambda model: model.id, default=None)
+        object.__setattr__(self, "usual_model", usual)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What holds for all calls of a tenant. `platform_last`: the platform's providers come after the caller's own."""
+
+    platform_last: bool = False
+
+
+_NO_POLICY = Policy()
+_NO_ROUTES: Mapping[str, Route] = MappingProxyType({})
+_NO_PREFERENCES: Mapping[str, Preferences] = MappingProxyType({})
+_NO_PROFILES: Mapping[str, Profile] = MappingProxyType({})
+_NO_TASKS: Mapping[str, Provider] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """The providers of one owner, by priority, then name.
+
+    `for_tasks` are those that are the default for a task. `drawn` are the ranges (start, end) of `providers` that have
+    one priority and of which at least one has a weight: their order is drawn for each call.
+    """
+
+    providers: tuple[Provider, ...] = ()
+    default: Provider | None = None
+    for_tasks: Mapping[str, Provider] = field(default_factory=lambda: _NO_TASKS)
+    drawn: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def of(cls, providers: Iterable[Provider]) -> Fleet:
+        """The fleet of `providers`, which have one owner and come in any order."""
+        ordered = tuple(sorted(providers, key=lambda each: (each.priority, each.name)))
+        drawn: list[tuple[int, int]] = []
+        start = 0
+        for _, group in groupby(ordered, key=lambda each: each.priority):
+            same = list(group)
+            end = start + len(same)
+            if len(same) > 1 and any(each.weight is not None for each in same):
+                drawn.append((start, end))
+            start = end
+        tasks = {task: each for each in reversed(ordered) for task in each.default_for_tasks}
+        return cls(
+            providers=ordered,
+            default=next((each for each in ordered if each.is_default), None),
+            for_tasks=tasks or _NO_TASKS,
+            drawn=tuple(drawn),
+        )
+
+
+_NO_FLEET = Fleet()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """All providers of one scope (`platform` or `tenants/{tenant}`) at a revision.
+    """All that one scope (`platform` or `tenants/{tenant}`) holds at a revision.
 
-    `providers` are in the order they are tried: defaults first, users' before the tenant's, then priority and name.
-    They are sorted once here, not for every call.
+    Given: `providers` in any order, `routes` by task, `preferences` by user id, `profiles` by resource name. Worked out
+    from them: `fleet`, the providers of the scope's own, and the fleets of its users by user id.
     """
 
     scope: str
     revision: int
-    providers: tuple[Provider, ...]
+    providers: tuple[Provider, ...] = ()
+    routes: Mapping[str, Route] = field(default_factory=lambda: _NO_ROUTES)
+    preferences: Mapping[str, Preferences] = field(default_factory=lambda: _NO_PREFERENCES)
+    profiles: Mapping[str, Profile] = field(default_factory=lambda: _NO_PROFILES)
+    policy: Policy = _NO_POLICY
+    fleet: Fleet = field(init=False, repr=False, compare=False)
+    _users: Mapping[str, Fleet] = field(init=False, repr=False, compare=False)
+    _by_name: Mapping[str, Provider] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "providers", tuple(sorted(self.providers, key=_precedence)))
+        users: dict[str, list[Provider]] = {}
+        own: list[Provider] = []
+        for provider in self.providers:
+            user = provider.owner.user
+            (own if user is None else users.setdefault(user, [])).append(provider)
+        object.__setattr__(self, "fleet", Fleet.of(own) if own else _NO_FLEET)
+        object.__setattr__(self, "_users", {user: Fleet.of(theirs) for user, theirs in users.items()})
+        object.__setattr__(self, "_by_name", {provider.name: provider for provider in self.providers})
 
+    def fleet_of(self, user: str | None) -> Fleet:
+        """The providers that a user owns."""
+        return self._users.get(user, _NO_FLEET) if user is not None else _NO_FLEET
 
-def _precedence(provider: Provider) -> tuple[bool, bool, int, str]:
-    return (not provider.is_default, provider.owner.user is None, provider.priority, provider.name)
+    def provider(self, name: str) -> Provider | None:
+        """The provider of this resource name, whoever owns it."""
+        return self._by_name.get(name)
+
+    def route(self, task: str) -> Route | None:
+        """The active route of a task."""
+        route = self.routes.get(task)
+        return route if route is not None and route.active else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,20 @@ class ConfigSource(Protocol):
         """Wait until everything up to `revision` is held. Raises Unavailable `REVISION_NOT_REACHED`."""
         ...
 
+    @property
+    def connected(self) -> bool:
+        """Whether provider_config tells of changes just now."""
+        ...
+
+    @property
+    def revision(self) -> int:
+        """The revision up to which everything that is watched is held; 0 before anything arrived."""
+        ...
+
+    def age_s(self) -> float:
+        """Seconds since what is held was last known to be current. Asked for every call."""
+        ...
+
 
 class KeyOpener(Protocol):
     """The key service."""

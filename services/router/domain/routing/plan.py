@@ -245,10 +245,14 @@ def _visible(caller: Owner, configuration: Configuration) -> tuple[list[Provider
     """The caller's own providers and the platform's, in the order their snapshots hold them."""
     own = [
         provider
-        for provider in configuration.tenant.providers
+        for provider in sorted(configuration.tenant.providers, key=_precedence)
         if provider.owner.user is None or provider.owner.user == caller.user
     ]
-    return own, configuration.platform.providers
+    return own, tuple(sorted(configuration.platform.providers, key=_precedence))
+
+
+def _precedence(provider: Provider) -> tuple[bool, bool, int, str]:
+    return (not provider.is_default, provider.owner.user is None, provider.priority, provider.name)
 
 
 def _refuse_foreign(name: str, caller: Owner) -> None:
