@@ -88,6 +88,11 @@ class StateLayout:
         return self.identity / "key-vault-fingerprint.key"
 
     @property
+    def audit_seal_key(self) -> Path:
+        """The key that seals provider_config's audit log; apart from its database on purpose."""
+        return self.identity / "provider-config-audit-seal.key"
+
+    @property
     def vault(self) -> Path:
         """All of OpenBao."""
         return self.root / "vault"

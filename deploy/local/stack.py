@@ -55,8 +55,9 @@ def prepare_stack(settings: LauncherSettings, layout: StateLayout) -> Stack:
     """
     ensure_certificates(layout, (OPENBAO, *map(service_name, SERVICES)), SystemClock())
     issuer = ensure_issuer(layout)
-    if not layout.fingerprint_key.exists():
-        write_file(layout.fingerprint_key, secrets.token_hex(32).encode(), mode=PRIVATE)
+    for key in (layout.fingerprint_key, layout.audit_seal_key):
+        if not key.exists():
+            write_file(key, secrets.token_hex(32).encode(), mode=PRIVATE)
     write_file(layout.client_file, _client_file(settings, layout, issuer), mode=PUBLIC)
     vault = OpenBao(layout=layout, port=settings.openbao_port, cluster_port=settings.openbao_cluster_port)
     return Stack(
@@ -155,11 +156,18 @@ def _service_settings(
             }
         case "provider_config":
             # The sandbox provider, and whatever model server runs beside it (Ollama, vLLM), live on this machine.
-            defaults |= {"ALLOW_LOOPBACK_ENDPOINTS": "true"}
+            defaults |= {
+                "ALLOW_LOOPBACK_ENDPOINTS": "true",
+                "AUDIT_SEAL_KEY_FILE": str(layout.audit_seal_key),
+            }
         case "router":
             del defaults["DATABASE_URL"]  # it has none: what it must not lose is in the spool
             # A provider on this machine that was killed is back within seconds; it must not rest for longer.
-            defaults |= {"SPOOL_DIR": str(layout.spool), "BREAKER_COOLDOWN_S": "1"}
+            defaults |= {
+                "SPOOL_DIR": str(layout.spool),
+                "BREAKER_COOLDOWN_S": "1",
+                "ALLOW_LOOPBACK_ENDPOINTS": "true",
+            }
             fixed |= {
                 f"{other.upper()}_TARGET": f"localhost:{_internal_port(settings, other)}"
                 for other in SERVICES

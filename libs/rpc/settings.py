@@ -11,6 +11,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from libs.core.secret import Secret
 from libs.identity.freshness import SECOND_FACTORS
 
 LogLevel = Annotated[
@@ -28,6 +29,7 @@ _Name = Annotated[str, StringConstraints(pattern=r"^[!#-\[\]-~]+$", max_length=1
 _Names = Annotated[frozenset[_Name], NoDecode, Field(max_length=16), BeforeValidator(_separated)]
 # What Kubernetes tells every pod about the services beside it.
 _OF_KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?)\Z")
+_LEAST_KEY_CHARACTERS = 32
 _Settings = TypeVar("_Settings", bound="ServerSettings")
 
 
@@ -89,6 +91,36 @@ class ServerSettings(BaseSettings):
         if not value and not info.data.get("fresh_auth_acr_values"):
             raise ValueError("name a method here or a level in FRESH_AUTH_ACR_VALUES; nobody could meet the demand")
         return value
+
+
+class DatabaseSettings(ServerSettings):
+    """The settings of a service whose database keeps an audit log."""
+
+    database_url: str = Field(repr=False)
+    """`sqlite:////absolute/path.db` or `postgresql://user@host/database`."""
+    migration_database_url: str | None = Field(default=None, repr=False)
+    """The same database as its owner's role, for PostgreSQL: it makes the tables and grants the role of `database_url`
+    what it needs, which for audit rows is to insert and read them. Unset: the service's own role makes the tables."""
+
+
+def variable(settings: ServerSettings, field: str) -> str:
+    """The environment variable of a field: `KEY_VAULT_DATABASE_URL`."""
+    return f"{settings.model_config.get('env_prefix', '')}{field}".upper()
+
+
+def read_key_file(settings: ServerSettings, field: str) -> Secret:
+    """The key in the file that `field` names, without the white space around it.
+
+    Raises OSError, and WrongSetting for one of fewer than 32 characters.
+    """
+    file: Path = getattr(settings, field)
+    key = file.read_bytes().strip()
+    if len(key) < _LEAST_KEY_CHARACTERS:
+        raise WrongSetting(
+            f"{variable(settings, field)}: {file} must hold at least {_LEAST_KEY_CHARACTERS} characters; make one "
+            "with: openssl rand -hex 32"
+        )
+    return Secret(key)
 
 
 def load_settings(settings: type[_Settings]) -> _Settings:

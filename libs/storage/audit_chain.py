@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -104,6 +104,12 @@ def heads(connection: Connection, tables: AuditTables, *, seal: HeadSeal) -> lis
         else:
             _log.error("a row of %s is no head that was sealed here: verify the audit log", tables.heads.name)
     return found
+
+
+def carries_seal(connection: Connection, tables: AuditTables, *, seal: HeadSeal) -> bool:
+    """Whether any chain carries `seal`, or there is none yet: False says that another deployment's seal is here."""
+    total = connection.scalars(select(func.count()).select_from(tables.heads)).one()
+    return not total or bool(heads(connection, tables, seal=seal))
 
 
 def stored_head(connection: Connection, tables: AuditTables, scope: str, *, to_move: bool = False) -> SealedHead | None:

@@ -11,6 +11,7 @@ from libs.core.audit_seal import HeadSeal, SealedHead
 from libs.core.audit_verification import ChainProblem, ChainVerification, ChainVerifier
 from libs.storage.audit_chain import stored_head
 from libs.storage.audit_tables import AuditTables, chained_event, event_columns
+from libs.storage.database import Database
 
 # A page takes some 20 ms, for which its reader thread serves nobody else.
 PAGE = 1000
@@ -19,12 +20,7 @@ PAGE = 1000
 class PagedVerification:
     """One verification of the chain of `scope`, page by page: each `advance` may run in a transaction of its own.
 
-        verification = PagedVerification(tables, scope, seal=seal, anchors=anchors)
-        while (result := await database.read(verification.advance)) is None:
-            pass
-
-    Between pages others get their turn at the database, and the chain may grow. Raises ValueError for anchors of other
-    chains.
+    Between pages the chain may grow. Raises ValueError for anchors of other chains.
     """
 
     def __init__(self, tables: AuditTables, scope: str, *, seal: HeadSeal, anchors: Sequence[AuditHead] = ()) -> None:
@@ -77,12 +73,25 @@ class PagedVerification:
         return connection.scalars(select(func.count()).select_from(events).where(events.c.scope == self._scope)).one()
 
 
+async def verify_in_pages(
+    database: Database, tables: AuditTables, scope: str, *, seal: HeadSeal, anchors: Sequence[AuditHead] = ()
+) -> ChainVerification:
+    """Verify the chain of `scope`, giving others their turn at `database` between pages.
+
+    Raises Unavailable, and ValueError for anchors of other chains.
+    """
+    verification = PagedVerification(tables, scope, seal=seal, anchors=anchors)
+    while (result := await database.read(verification.advance)) is None:
+        pass
+    return result
+
+
 def verify(
     connection: Connection, tables: AuditTables, scope: str, *, seal: HeadSeal, anchors: Sequence[AuditHead] = ()
 ) -> ChainVerification:
     """Verify the chain of `scope` on one snapshot: every link and hash, the head and its seal, every anchor.
 
-    Raises ValueError for anchors of other chains. In a service that serves others meanwhile, use PagedVerification.
+    Raises ValueError for anchors of other chains. In a service that serves others meanwhile, use `verify_in_pages`.
     """
     verification = PagedVerification(tables, scope, seal=seal, anchors=anchors)
     while (result := verification.advance(connection)) is None:

@@ -17,13 +17,12 @@ from gatehouse.keyvault.v1.key_service_pb2_grpc import add_KeyServiceServicer_to
 from libs.core.audit_authors import Occasion
 from libs.core.audit_seal import HeadSeal
 from libs.core.clock import SystemClock
-from libs.core.secret import Secret
 from libs.rpc.batcher import Batcher
+from libs.rpc.databases import open_database, wrong_seal
 from libs.rpc.recurring import Recurring
 from libs.rpc.service import Service
-from libs.rpc.settings import WrongSetting
+from libs.rpc.settings import WrongSetting, read_key_file
 from libs.storage.database import Database
-from libs.storage.migrations import role_of, upgrade
 from libs.telemetry import names
 from libs.telemetry.logs import get_logger
 from services.key_vault.anchors.anchor_file import AnchorFile
@@ -62,7 +61,6 @@ NAME = "key-vault"
 DOMAIN = "keyvault.gatehouse"
 
 _log = get_logger(__name__)
-_LEAST_FINGERPRINT_KEY = 32
 _AS_WANTED = frozenset({ImportOutcome.CREATED, ImportOutcome.ROTATED, ImportOutcome.UNCHANGED})
 _FLUSH_S = 1.0
 _EXPIRE_S = 60.0
@@ -79,7 +77,7 @@ async def compose(settings: Settings, service: Service) -> None:
     mended before.
     """
     clock = SystemClock()
-    digests = Digests(_fingerprint_key(settings))
+    digests = Digests(read_key_file(settings, "fingerprint_key_file"))
     seal = HeadSeal(digests.derived_key("audit heads"))
     store = await _open_store(settings, service, seal)
     # With readers of its own: however much is listed, calls do not wait for it.
@@ -162,26 +160,11 @@ async def compose(settings: Settings, service: Service) -> None:
 
 
 async def _open_store(settings: Settings, service: Service, seal: HeadSeal) -> SqlKeyStore:
-    owner_url = settings.migration_database_url
-    role = None if owner_url is None else role_of(settings.database_url)
-    if owner_url is not None and role is None:
-        raise WrongSetting("KEY_VAULT_DATABASE_URL: must name the role to grant rights to: postgresql://role@host/…")
-    await asyncio.to_thread(
-        upgrade,
-        owner_url or settings.database_url,
-        MIGRATIONS,
-        service_role=role,
-        append_only=APPEND_ONLY,
-    )
-    database = Database.open(settings.database_url, name="key_vault")
-    service.on_close("database", database.close, ready=database.ping)
+    database = await open_database(settings, service, name="key_vault", migrations=MIGRATIONS, append_only=APPEND_ONLY)
     store = SqlKeyStore(database, seal)
     if not await store.carries_our_seal():
-        # With another key it would begin chains that no other replica can go on with, and compare fingerprints in vain.
-        raise WrongSetting(
-            f"KEY_VAULT_FINGERPRINT_KEY_FILE: {settings.fingerprint_key_file} is not the key that the audit logs in "
-            "this database are sealed with; give every replica the same file, or restore the database if it was changed"
-        )
+        # It would compare fingerprints in vain, too.
+        raise wrong_seal(settings, "fingerprint_key_file")
     return store
 
 
@@ -287,16 +270,6 @@ def _refused(wrapped: WrappedVersion) -> None:
 
 def _denials_lost(count: int) -> None:
     _log.error(names.EVENT_DENIALS_LOST, count=count)
-
-
-def _fingerprint_key(settings: Settings) -> Secret:
-    key = settings.fingerprint_key_file.read_bytes().strip()
-    if len(key) < _LEAST_FINGERPRINT_KEY:
-        raise WrongSetting(
-            f"KEY_VAULT_FINGERPRINT_KEY_FILE: {settings.fingerprint_key_file} must hold at least "
-            f"{_LEAST_FINGERPRINT_KEY} characters; make one with: openssl rand -hex 32"
-        )
-    return Secret(key)
 
 
 def _new_uid() -> str:

@@ -12,24 +12,19 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from libs.core.validation import origin_of
-from libs.rpc.settings import ServerSettings
+from libs.rpc.settings import DatabaseSettings
 
 # Mounts and key names become parts of Vault's paths.
 _PATH_PART = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
-class Settings(ServerSettings):
+class Settings(DatabaseSettings):
     """Read from `KEY_VAULT_*`: the field's name in upper case behind that prefix."""
 
     # A database URL may hold a password: what is wrong is told without the values.
     model_config = SettingsConfigDict(env_prefix="KEY_VAULT_", hide_input_in_errors=True)
 
-    database_url: str = Field(repr=False)
-    """`sqlite:////absolute/path.db` or `postgresql://user@host/database`."""
-    migration_database_url: str | None = Field(default=None, repr=False)
-    """The same database as its owner's role, for PostgreSQL: it makes the tables and grants the role of `database_url`
-    what it needs, which for audit rows is to insert and read them. Unset: the service's own role makes the tables."""
     fingerprint_key_file: Path
     """At least 32 characters, random, kept apart from the database and the same on all replicas."""
 

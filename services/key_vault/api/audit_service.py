@@ -13,8 +13,8 @@ from gatehouse.keyvault.v1.audit_service_pb2_grpc import AuditServiceServicer
 from libs.core.audit_authors import Occasion
 from libs.core.page_tokens import decode_page_token, encode_page_token, page_size
 from libs.core.validation import FieldChecks
+from libs.rpc.authors import current_author
 from services.key_vault.api import read_audit
-from services.key_vault.api.author import current_author
 from services.key_vault.api.cursors import event_cursor, event_place
 from services.key_vault.domain.anchor_audit import AuditVerdict
 from services.key_vault.domain.export_audit import begin_export, following

@@ -8,8 +8,8 @@ import grpc
 from gatehouse.keyvault.v1 import key_maintenance_service_pb2 as pb
 from gatehouse.keyvault.v1.key_maintenance_service_pb2_grpc import KeyMaintenanceServiceServicer
 
+from libs.rpc.authors import current_author
 from services.key_vault.api import convert
-from services.key_vault.api.author import current_author
 from services.key_vault.domain.rewrap_keys import KeyRewrapper
 
 _Context = grpc.aio.ServicerContext[Any, Any]

@@ -14,10 +14,10 @@ from libs.core.audit_authors import Occasion
 from libs.core.clock import Clock
 from libs.core.page_tokens import decode_page_token, encode_page_token, page_size
 from libs.core.resource_names import KeyName, Owner
+from libs.rpc.authors import current_author
 from libs.telemetry import names
 from libs.telemetry.logs import get_logger
 from services.key_vault.api import convert, read_keys
-from services.key_vault.api.author import current_author
 from services.key_vault.api.cursors import key_cursor, key_place, notification_cursor, notification_place
 from services.key_vault.domain.commands import Command, CreateKey, RotateKey
 from services.key_vault.domain.delete_key import delete_key

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
 from libs.core.audit import AuditHead
 from libs.core.audit_seal import HeadSeal
 from libs.core.audit_verification import ChainVerification
-from libs.storage.audit_chain import heads
-from libs.storage.audit_verification import PagedVerification
+from libs.storage.audit_chain import carries_seal
+from libs.storage.audit_repository import AuditRepository
+from libs.storage.audit_verification import verify_in_pages
 from libs.storage.database import Database
 from services.key_vault.domain.ports import KeyTransaction
-from services.key_vault.storage.audit import AuditRepository
 from services.key_vault.storage.keys import KeyRepository
 from services.key_vault.storage.requests import RequestRepository
 from services.key_vault.storage.rewraps import RewrapRepository
@@ -76,25 +76,17 @@ class SqlKeyStore:
 
     async def verify_audit(self, scope: str, anchors: Sequence[AuditHead]) -> ChainVerification:
         """See `KeyStore`."""
-        verification = PagedVerification(audit_log, scope, seal=self._seal, anchors=anchors)
-        while (result := await self._database.read(verification.advance)) is None:
-            pass
-        return result
+        return await verify_in_pages(self._database, audit_log, scope, seal=self._seal, anchors=anchors)
 
     async def carries_our_seal(self) -> bool:
         """Whether any audit chain carries the seal of this process, or there is none yet. Raises Unavailable."""
-
-        def look(connection: Connection) -> bool:
-            total = connection.scalars(select(func.count()).select_from(audit_log.heads)).one()
-            return not total or bool(heads(connection, audit_log, seal=self._seal))
-
-        return await self._database.read(look)
+        return await self._database.read(lambda connection: carries_seal(connection, audit_log, seal=self._seal))
 
     def _transaction(self, connection: Connection) -> SqlTransaction:
         return SqlTransaction(
             keys=KeyRepository(connection),
             requests=RequestRepository(connection),
-            audit=AuditRepository(connection, self._seal),
+            audit=AuditRepository(connection, audit_log, self._seal),
             statuses=KeyStatusRepository(connection),
             uses=KeyUseRepository(connection),
             rewraps=RewrapRepository(connection),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from functools import partial
 
 from gatehouse.providerconfig.v1 import model_service_pb2 as pb
@@ -13,11 +12,10 @@ from libs.core.clock import Clock
 from libs.core.page_tokens import encode_page_token
 from libs.core.resource_names import ModelName, ProviderName
 from libs.core.validation import FieldChecks
-from libs.identity.caller import Caller
 from libs.telemetry import names
 from libs.telemetry.logs import get_logger
 from services.provider_config.api import convert, read_models
-from services.provider_config.api.callers import name_of
+from services.provider_config.api.acts import current_act
 from services.provider_config.api.read_names import etag_in, page_in
 from services.provider_config.api.request_ids import remembered_as
 from services.provider_config.domain.changes import once
@@ -31,28 +29,27 @@ _log = get_logger(__name__)
 
 
 class ModelServicer(ModelServiceServicer):
-    """Manages the models of providers. `caller` tells who calls."""
+    """Manages the models of providers."""
 
-    def __init__(self, store: ConfigStore, *, clock: Clock, caller: Callable[[], Caller]) -> None:
+    def __init__(self, store: ConfigStore, *, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._caller = caller
 
     async def CreateModel(self, request: pb.CreateModelRequest, _context: object) -> pb.CreateModelResponse:
         """Create a model."""
-        caller = name_of(self._caller())
+        act = current_act("CreateModel", self._clock)
         command = read_models.create_command(
             request,
             uid=str(uuid.uuid4()),
-            now=self._clock.now(),
+            act=act,
         )
         work = partial(
             once,
-            request=remembered_as(request, caller=caller),
+            request=remembered_as(request, caller=act.author.actor),
             effect=partial(_create, command=command),
             encode=pb.CreateModelResponse.SerializeToString,
             decode=pb.CreateModelResponse.FromString,
-            now=command.now,
+            now=act.now,
         )
         response = await self._store.write(work)
         _log_change(response.model.name, response.revision)
@@ -77,7 +74,7 @@ class ModelServicer(ModelServiceServicer):
 
     async def UpdateModel(self, request: pb.UpdateModelRequest, _context: object) -> pb.UpdateModelResponse:
         """Change a model."""
-        command = read_models.update_command(request, now=self._clock.now())
+        command = read_models.update_command(request, act=current_act("UpdateModel", self._clock))
         changed = await self._store.write(partial(update_model, command=command))
         _log_change(str(command.name), changed.revision)
         return pb.UpdateModelResponse(model=convert.model_message(changed.resource), revision=changed.revision)
@@ -87,7 +84,8 @@ class ModelServicer(ModelServiceServicer):
         name = ModelName.parse(request.name)
         with FieldChecks() as check:
             etag = etag_in(check, request.etag, field="etag")
-        revision = await self._store.write(partial(delete_model, name=name, etag=etag))
+        act = current_act("DeleteModel", self._clock)
+        revision = await self._store.write(partial(delete_model, name=name, etag=etag, act=act))
         _log_change(request.name, revision)
         return pb.DeleteModelResponse(revision=revision)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from functools import partial
 
 from gatehouse.providerconfig.v1 import provider_service_pb2 as pb
@@ -13,11 +12,10 @@ from libs.core.clock import Clock
 from libs.core.page_tokens import encode_page_token
 from libs.core.resource_names import Owner, ProviderName
 from libs.core.validation import FieldChecks
-from libs.identity.caller import Caller
 from libs.telemetry import names
 from libs.telemetry.logs import get_logger
 from services.provider_config.api import convert, read_providers
-from services.provider_config.api.callers import name_of
+from services.provider_config.api.acts import current_act
 from services.provider_config.api.read_names import etag_in, page_in
 from services.provider_config.api.request_ids import remembered_as
 from services.provider_config.domain.changes import once
@@ -32,31 +30,29 @@ _log = get_logger(__name__)
 
 
 class ProviderServicer(ProviderServiceServicer):
-    """Manages providers. `caller` tells who calls; `allow_loopback` as in `endpoint_problem`."""
+    """Manages providers. `allow_loopback`: as in `endpoint_problem`."""
 
-    def __init__(self, store: ConfigStore, *, clock: Clock, caller: Callable[[], Caller], allow_loopback: bool) -> None:
+    def __init__(self, store: ConfigStore, *, clock: Clock, allow_loopback: bool) -> None:
         self._store = store
         self._clock = clock
-        self._caller = caller
         self._allow_loopback = allow_loopback
 
     async def CreateProvider(self, request: pb.CreateProviderRequest, _context: object) -> pb.CreateProviderResponse:
         """Create a provider."""
-        caller = name_of(self._caller())
+        act = current_act("CreateProvider", self._clock)
         command = read_providers.create_command(
             request,
-            created_by=caller,
             uid=str(uuid.uuid4()),
-            now=self._clock.now(),
+            act=act,
             allow_loopback=self._allow_loopback,
         )
         work = partial(
             once,
-            request=remembered_as(request, caller=caller),
+            request=remembered_as(request, caller=act.author.actor),
             effect=partial(_create, command=command),
             encode=pb.CreateProviderResponse.SerializeToString,
             decode=pb.CreateProviderResponse.FromString,
-            now=command.now,
+            now=act.now,
         )
         response = await self._store.write(work)
         _log_change(response.provider.name, response.revision)
@@ -81,7 +77,8 @@ class ProviderServicer(ProviderServiceServicer):
 
     async def UpdateProvider(self, request: pb.UpdateProviderRequest, _context: object) -> pb.UpdateProviderResponse:
         """Change a provider."""
-        command = read_providers.update_command(request, now=self._clock.now(), allow_loopback=self._allow_loopback)
+        act = current_act("UpdateProvider", self._clock)
+        command = read_providers.update_command(request, act=act, allow_loopback=self._allow_loopback)
         changed = await self._store.write(partial(update_provider, command=command))
         _log_change(str(command.name), changed.revision)
         return pb.UpdateProviderResponse(provider=convert.provider_message(changed.resource), revision=changed.revision)
@@ -91,7 +88,8 @@ class ProviderServicer(ProviderServiceServicer):
         name = ProviderName.parse(request.name)
         with FieldChecks() as check:
             etag = etag_in(check, request.etag, field="etag")
-        revision = await self._store.write(partial(delete_provider, name=name, etag=etag))
+        act = current_act("DeleteProvider", self._clock)
+        revision = await self._store.write(partial(delete_provider, name=name, etag=etag, act=act))
         _log_change(request.name, revision)
         return pb.DeleteProviderResponse(revision=revision)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 from dataclasses import fields
-from datetime import datetime
 
 from gatehouse.providerconfig.v1 import model_pb2, model_service_pb2, provider_pb2
 
@@ -13,6 +12,7 @@ from libs.core.validation import FieldChecks
 from services.provider_config.api.field_masks import fields_to_change
 from services.provider_config.api.read_names import etag_in, name_in
 from services.provider_config.api.request_ids import check_request_id
+from services.provider_config.domain.changes import Act
 from services.provider_config.domain.create_model import CreateModel
 from services.provider_config.domain.model import ModelPrice, ModelSettings
 from services.provider_config.domain.provider_types import Capabilities
@@ -26,7 +26,7 @@ _MAX_OUTPUT_TOKENS = 10_000_000
 _MAX_PRICE = 1_000_000_000_000
 
 
-def create_command(request: model_service_pb2.CreateModelRequest, *, uid: str, now: datetime) -> CreateModel:
+def create_command(request: model_service_pb2.CreateModelRequest, *, uid: str, act: Act) -> CreateModel:
     """The checked request. Raises InvalidArgument naming every wrong field."""
     with FieldChecks() as check:
         provider = name_in(check, ProviderName.parse, request.parent, field="parent")
@@ -38,12 +38,12 @@ def create_command(request: model_service_pb2.CreateModelRequest, *, uid: str, n
         name=ModelName(provider or ProviderName(Owner(), ""), request.model_id),
         settings=settings,
         uid=uid,
-        now=now,
+        act=act,
         validate_only=request.validate_only,
     )
 
 
-def update_command(request: model_service_pb2.UpdateModelRequest, *, now: datetime) -> UpdateModel:
+def update_command(request: model_service_pb2.UpdateModelRequest, *, act: Act) -> UpdateModel:
     """The checked request. Raises InvalidArgument naming every wrong field."""
     model = request.model
     name = ModelName.parse(model.name, field="model.name")
@@ -51,7 +51,7 @@ def update_command(request: model_service_pb2.UpdateModelRequest, *, now: dateti
         changing = fields_to_change(check, request.update_mask, model, _MUTABLE)
         settings = _settings(check, model, changing)
         etag = etag_in(check, model.etag, field="model.etag")
-    return UpdateModel(name=name, fields=changing, settings=settings, etag=etag, now=now)
+    return UpdateModel(name=name, fields=changing, settings=settings, etag=etag, act=act)
 
 
 def _settings(check: FieldChecks, model: model_pb2.Model, wanted: AbstractSet[str]) -> ModelSettings:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 from dataclasses import fields
-from datetime import datetime
 
 from gatehouse.providerconfig.v1 import provider_pb2, provider_service_pb2
 
@@ -13,6 +12,7 @@ from libs.core.validation import FieldChecks
 from services.provider_config.api.field_masks import fields_to_change
 from services.provider_config.api.read_names import etag_in, name_in
 from services.provider_config.api.request_ids import check_request_id
+from services.provider_config.domain.changes import Act
 from services.provider_config.domain.create_provider import CreateProvider
 from services.provider_config.domain.endpoints import endpoint_problem
 from services.provider_config.domain.provider import DEFAULT_PRIORITY, ProviderSettings
@@ -29,9 +29,8 @@ _MAX_PRIORITY = 1000
 def create_command(
     request: provider_service_pb2.CreateProviderRequest,
     *,
-    created_by: str,
     uid: str,
-    now: datetime,
+    act: Act,
     allow_loopback: bool,
 ) -> CreateProvider:
     """The checked request. Raises InvalidArgument naming every wrong field."""
@@ -50,15 +49,14 @@ def create_command(
         name=ProviderName(owner or Owner(), request.provider_id),
         type=request.provider.type,
         settings=settings,
-        created_by=created_by,
         uid=uid,
-        now=now,
+        act=act,
         validate_only=request.validate_only,
     )
 
 
 def update_command(
-    request: provider_service_pb2.UpdateProviderRequest, *, now: datetime, allow_loopback: bool
+    request: provider_service_pb2.UpdateProviderRequest, *, act: Act, allow_loopback: bool
 ) -> UpdateProvider:
     """The checked request. Raises InvalidArgument naming every wrong field."""
     provider = request.provider
@@ -76,7 +74,7 @@ def update_command(
         settings=settings,
         type=provider.type if speaks_of_type else "",
         etag=etag,
-        now=now,
+        act=act,
     )
 
 

@@ -27,12 +27,13 @@ from libs.storage.migrations import upgrade
 from libs.telemetry.telemetry import silent
 from services.provider_config import app
 from services.provider_config.settings import Settings
+from services.provider_config.storage.store import MIGRATIONS
 
 
 @pytest.fixture
 def config_url(database_url: str) -> str:
     """A migrated database; SQLite and PostgreSQL."""
-    upgrade(database_url, app.MIGRATIONS)
+    upgrade(database_url, MIGRATIONS)
     return database_url
 
 
@@ -54,6 +55,8 @@ class Stack:
         ensure_certificates(self._layout, ("provider-config", "router"), SystemClock())
         self._issuer = ensure_issuer(self._layout)
         self._url = url
+        self._seal_key = directory / "audit-seal.key"
+        self._seal_key.write_text("0123456789abcdef" * 2)
         self._stack = stack
 
     async def start(self, **changes: Any) -> Replica:
@@ -65,6 +68,7 @@ class Stack:
             "jwt_audience": self._issuer.audience,
             "jwt_jwks": str(self._layout.jwks),
             "database_url": self._url,
+            "audit_seal_key_file": self._seal_key,
             "shutdown_grace_s": 0.5,
         }
         settings = Settings(**(values | changes))

@@ -17,7 +17,6 @@ from libs.core.resource_names import KeyName, ModelName, Owner
 from libs.storage.database import Database
 from libs.storage.errors import Conflict
 from libs.storage.migrations import differences, upgrade
-from services.provider_config import app
 from services.provider_config.domain.changes import once
 from services.provider_config.domain.create_model import create_model
 from services.provider_config.domain.create_provider import create_provider
@@ -31,9 +30,9 @@ from services.provider_config.domain.provider_types import Capabilities
 from services.provider_config.domain.scope_size import model_bytes, provider_bytes
 from services.provider_config.domain.update_model import UpdateModel, update_model
 from services.provider_config.domain.update_provider import UpdateProvider, update_provider
-from services.provider_config.storage.store import SqlConfigStore
+from services.provider_config.storage.store import MIGRATIONS, SqlConfigStore
 from services.provider_config.storage.tables import metadata, models
-from tests.unit.provider_config.builders import ACME, creation, model_creation, provider_name
+from tests.unit.provider_config.builders import ACME, SEAL, act, creation, model_creation, provider_name
 from tests.unit.provider_config.memory_store import NOW, MemoryStore
 
 _ANN = Owner("acme", "ann")
@@ -46,16 +45,16 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[ConfigStore]:
         yield MemoryStore()
         return
     url: str = request.getfixturevalue(f"{request.param}_url")
-    upgrade(url, app.MIGRATIONS)
+    upgrade(url, MIGRATIONS)
     async with Database.open(url, name="config") as database:
-        yield SqlConfigStore(database, changed=lambda: None)
+        yield SqlConfigStore(database, SEAL, changed=lambda: None)
 
 
 @pytest.fixture
 async def replicas(config_url: str) -> AsyncIterator[tuple[ConfigStore, ConfigStore]]:
     """Two processes on one database."""
     async with Database.open(config_url, name="one") as one, Database.open(config_url, name="two") as two:
-        yield SqlConfigStore(one, changed=lambda: None), SqlConfigStore(two, changed=lambda: None)
+        yield SqlConfigStore(one, SEAL, changed=lambda: None), SqlConfigStore(two, SEAL, changed=lambda: None)
 
 
 async def _create(store: ConfigStore, name: str = "openai", **settings: Any) -> Provider:
@@ -64,7 +63,7 @@ async def _create(store: ConfigStore, name: str = "openai", **settings: Any) -> 
 
 def _update(name: str, etag: str = "", **values: Any) -> Callable[[Transaction], Any]:
     command = UpdateProvider(
-        name=provider_name(name), fields=frozenset(values), settings=ProviderSettings(**values), etag=etag, now=NOW
+        name=provider_name(name), fields=frozenset(values), settings=ProviderSettings(**values), etag=etag, act=act()
     )
     return partial(update_provider, command=command)
 
@@ -113,11 +112,11 @@ async def test_a_model_is_read_as_it_was_stored(store: ConfigStore, price: Model
         name=command.name,
         fields=frozenset({"price", "enabled"}),
         settings=ModelSettings(price=ModelPrice(input=5, output=6)),
-        now=NOW,
+        act=act(),
     )
     changed = await store.write(partial(update_model, command=update))
     assert changed.resource == await store.read(partial(get_model, name=command.name))
-    await store.write(partial(delete_model, name=command.name, etag=changed.resource.etag))
+    await store.write(partial(delete_model, name=command.name, etag=changed.resource.etag, act=act()))
     assert await store.read(partial(list_models, name=provider_name("openai"), **_ALL)) == []
 
 
@@ -154,7 +153,7 @@ async def test_pages_are_by_id_and_stay_so_when_the_list_changes(store: ConfigSt
         assert seen == sorted(ids)
     first = await store.read(partial(list_providers, owner=ACME, after=None, size=3))
     assert [each.name.provider for each in first] == ["0", "a", "a-b", "a.b"]
-    await store.write(partial(delete_provider, name=provider_name("a-b"), etag=""))
+    await store.write(partial(delete_provider, name=provider_name("a-b"), etag="", act=act()))
     await _create(store, "a-a")
     rest = await store.read(partial(list_providers, owner=ACME, after="a-b", size=3))
     assert [each.name.provider for each in rest] == ["a.b", "a0", "a_b", "aa"]
@@ -296,7 +295,7 @@ async def test_no_revision_appears_after_a_later_one(replicas: tuple[ConfigStore
 
 async def test_a_second_default_is_refused_by_the_database_itself(config_url: str) -> None:
     async with Database.open(config_url, name="config") as database:
-        store = SqlConfigStore(database, changed=lambda: None)
+        store = SqlConfigStore(database, SEAL, changed=lambda: None)
         await _create(store, "a", is_default=True)
         other = await _create(store, "b")
         forced = other.changed(replace(other.settings, is_default=True), now=NOW)
@@ -306,10 +305,10 @@ async def test_a_second_default_is_refused_by_the_database_itself(config_url: st
 
 async def test_no_model_stays_without_its_provider(config_url: str) -> None:
     async with Database.open(config_url, name="config") as database:
-        store = SqlConfigStore(database, changed=lambda: None)
+        store = SqlConfigStore(database, SEAL, changed=lambda: None)
         await _create(store)
         await store.write(partial(create_model, command=model_creation()))
-        await store.write(partial(delete_provider, name=provider_name("openai"), etag=""))
+        await store.write(partial(delete_provider, name=provider_name("openai"), etag="", act=act()))
         assert (
             await database.read(lambda connection: connection.scalars(select(func.count()).select_from(models)).one())
             == 0
@@ -319,7 +318,7 @@ async def test_no_model_stays_without_its_provider(config_url: str) -> None:
 async def test_only_a_stored_change_is_announced(config_url: str) -> None:
     announced: list[None] = []
     async with Database.open(config_url, name="config") as database:
-        store = SqlConfigStore(database, changed=lambda: announced.append(None))
+        store = SqlConfigStore(database, SEAL, changed=lambda: announced.append(None))
         await _create(store)
         assert len(announced) == 1
         await store.write(_update("openai", display_name=""))

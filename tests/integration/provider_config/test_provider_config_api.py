@@ -244,4 +244,4 @@ async def test_who_may_not_is_refused_alike_whether_it_exists_or_not(
     assert (await member("GetProvider", providers_pb.GetProviderRequest(name=_NAME))).provider.name == _NAME
     assert (await member.create(parent="tenants/acme/users/bob")).provider.created_by == "tenants/acme/users/bob"
     operator = Person(replica, stack.token(None, "root", "super_admin"))
-    assert (await operator.create(parent="platform")).provider.created_by == "users/root"
+    assert (await operator.create(parent="platform")).provider.created_by == "platform/users/root"

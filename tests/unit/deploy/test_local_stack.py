@@ -127,12 +127,22 @@ def test_variables_for_vault_clients_do_not_reach_the_server(
     assert set(process(layout, "openbao").environment) <= {"PATH", "TZ"}
 
 
-def test_the_fingerprint_key_survives_restarts(layout: StateLayout) -> None:
+@pytest.mark.parametrize("name", ["fingerprint_key", "audit_seal_key"])
+def test_the_keys_of_the_deployment_survive_restarts(layout: StateLayout, name: str) -> None:
     stack(layout)
-    first = layout.fingerprint_key.read_text()
+    file: Path = getattr(layout, name)
+    first = file.read_text()
     stack(layout)
-    assert layout.fingerprint_key.read_text() == first
+    assert file.read_text() == first
     assert len(bytes.fromhex(first)) == 32
+
+
+def test_a_state_from_before_the_audit_seal_gets_its_key(layout: StateLayout) -> None:
+    stack(layout)
+    layout.audit_seal_key.unlink()
+    fingerprint_key = layout.fingerprint_key.read_text()
+    seal_file = process(layout, "provider_config").environment["PROVIDER_CONFIG_AUDIT_SEAL_KEY_FILE"]
+    assert Path(seal_file).read_text() != fingerprint_key == layout.fingerprint_key.read_text()
 
 
 @pytest.mark.parametrize("value", ["0", "65536", "seven", "-1"])

@@ -10,8 +10,8 @@ import pytest
 from libs.core.audit_authors import Author
 from libs.core.resource_names import KeyName, Owner
 from libs.identity.caller import Caller, Role
+from libs.rpc.authors import author_of
 from libs.rpc.context import RequestContext
-from services.key_vault.api.author import author_of
 from services.key_vault.domain.author import GATEHOUSE
 from services.key_vault.domain.commands import RollbackKey, RotateKey
 from services.key_vault.domain.key import VaultSecretRef

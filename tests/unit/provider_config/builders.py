@@ -5,7 +5,11 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from libs.core.audit_authors import Author
+from libs.core.audit_seal import HeadSeal
 from libs.core.resource_names import KeyName, ModelName, Owner, ProviderName
+from libs.core.secret import Secret
+from services.provider_config.domain.changes import Act
 from services.provider_config.domain.create_model import CreateModel
 from services.provider_config.domain.create_provider import CreateProvider
 from services.provider_config.domain.model import ModelSettings
@@ -13,6 +17,12 @@ from services.provider_config.domain.provider import ProviderSettings
 from tests.unit.provider_config.memory_store import NOW
 
 ACME = Owner("acme")
+SEAL = HeadSeal(Secret(b"seal of audit heads, not a secret"))
+ANN = Author(actor="tenants/acme/users/ann", roles=("tenant_admin",), address="192.0.2.7", request_id="r-1")
+
+
+def act(action: str = "Test") -> Act:
+    return Act(author=ANN, action=action, now=NOW, uid=str(uuid.uuid4()))
 
 
 def provider_name(name: str, owner: Owner = ACME) -> ProviderName:
@@ -27,9 +37,8 @@ def creation(
         name=ProviderName(owner, name),
         type="openai",
         settings=ProviderSettings(**(values | settings)),
-        created_by="tenants/acme/users/ann",
         uid=str(uuid.uuid4()),
-        now=NOW,
+        act=act("CreateProvider"),
         validate_only=validate_only,
     )
 
@@ -41,6 +50,6 @@ def model_creation(
         name=ModelName(provider or provider_name("openai"), name),
         settings=ModelSettings(**settings),
         uid=str(uuid.uuid4()),
-        now=NOW,
+        act=act("CreateModel"),
         validate_only=validate_only,
     )

@@ -16,8 +16,8 @@ from services.provider_config.domain.look_up import get_model
 from services.provider_config.domain.model import Model, ModelPrice, ModelSettings
 from services.provider_config.domain.provider_types import PROVIDER_TYPES, Capabilities
 from services.provider_config.domain.update_model import UpdateModel, update_model
-from tests.unit.provider_config.builders import creation, model_creation, provider_name
-from tests.unit.provider_config.memory_store import NOW, MemoryStore
+from tests.unit.provider_config.builders import act, creation, model_creation, provider_name
+from tests.unit.provider_config.memory_store import MemoryStore
 
 _NAME = ModelName(provider_name("openai"), "gpt-4o")
 
@@ -36,7 +36,7 @@ async def _create(store: MemoryStore, **settings: Any) -> Model:
 
 async def _update(store: MemoryStore, etag: str = "", **values: Any) -> Any:
     command = UpdateModel(
-        name=_NAME, fields=frozenset(values), settings=ModelSettings(**values), etag=etag, now=NOW
+        name=_NAME, fields=frozenset(values), settings=ModelSettings(**values), etag=etag, act=act("UpdateModel")
     )  # fmt: skip
     return await store.write(partial(update_model, command=command))
 
@@ -92,13 +92,13 @@ async def test_a_stale_etag_changes_nothing(store: MemoryStore) -> None:
     with pytest.raises(Aborted):
         await _update(store, etag=before.etag, display_name="second")
     with pytest.raises(Aborted):
-        await store.write(partial(delete_model, name=_NAME, etag=before.etag))
+        await store.write(partial(delete_model, name=_NAME, etag=before.etag, act=act()))
     assert (await store.read(partial(get_model, name=_NAME))).settings.display_name == "first"
 
 
 async def test_a_deleted_model_is_gone(store: MemoryStore) -> None:
     model = await _create(store)
-    assert await store.write(partial(delete_model, name=_NAME, etag=model.etag)) == 3
+    assert await store.write(partial(delete_model, name=_NAME, etag=model.etag, act=act())) == 3
     with pytest.raises(NotFound) as caught:
-        await store.write(partial(delete_model, name=_NAME, etag=""))
+        await store.write(partial(delete_model, name=_NAME, etag="", act=act()))
     assert caught.value.reason == "MODEL_NOT_FOUND"

@@ -16,8 +16,8 @@ from services.provider_config.domain.delete_provider import delete_provider
 from services.provider_config.domain.look_up import get_provider, list_models, list_providers
 from services.provider_config.domain.provider import Provider, ProviderSettings
 from services.provider_config.domain.update_provider import UpdateProvider, update_provider
-from tests.unit.provider_config.builders import ACME, creation, model_creation, provider_name
-from tests.unit.provider_config.memory_store import NOW, MemoryStore
+from tests.unit.provider_config.builders import ACME, act, creation, model_creation, provider_name
+from tests.unit.provider_config.memory_store import MemoryStore
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ async def _update(store: MemoryStore, name: str = "openai", etag: str = "", type
         settings=ProviderSettings(**values),
         type=type_,
         etag=etag,
-        now=NOW,
+        act=act("UpdateProvider"),
     )
     return await store.write(partial(update_provider, command=command))
 
@@ -49,7 +49,7 @@ async def test_each_change_has_the_next_revision(store: MemoryStore) -> None:
     first = await store.write(partial(create_provider, command=creation("a")))
     second = await store.write(partial(create_provider, command=creation("b", owner=Owner())))
     third = await _update(store, "a", active=False)
-    fourth = await store.write(partial(delete_provider, name=provider_name("a"), etag=""))
+    fourth = await store.write(partial(delete_provider, name=provider_name("a"), etag="", act=act()))
     assert [first.revision, second.revision, third.revision, fourth] == [1, 2, 3, 4]
 
 
@@ -103,7 +103,7 @@ async def test_a_stale_etag_changes_nothing(store: MemoryStore) -> None:
     await _update(store, etag=before.etag, display_name="first")
     for change in (
         partial(_update, store, etag=before.etag, display_name="second"),
-        partial(store.write, partial(delete_provider, name=before.name, etag=before.etag)),
+        partial(store.write, partial(delete_provider, name=before.name, etag=before.etag, act=act())),
     ):
         with pytest.raises(Aborted) as caught:
             await change()
@@ -142,7 +142,7 @@ async def test_models_go_with_their_provider(store: MemoryStore) -> None:
     for name in ("a", "b"):
         await _create(store, name)
         await store.write(partial(create_model, command=model_creation(provider=provider_name(name))))
-    await store.write(partial(delete_provider, name=provider_name("a"), etag=""))
+    await store.write(partial(delete_provider, name=provider_name("a"), etag="", act=act()))
     with pytest.raises(NotFound) as caught:
         await store.read(partial(list_models, name=provider_name("a"), after=None, size=9))
     assert caught.value.reason == "PROVIDER_NOT_FOUND"
@@ -154,7 +154,7 @@ async def test_models_go_with_their_provider(store: MemoryStore) -> None:
 
 @pytest.mark.parametrize("change", ["update", "delete"])
 async def test_what_does_not_exist_cannot_be_changed(store: MemoryStore, change: str) -> None:
-    deletion = partial(delete_provider, name=provider_name("openai"), etag="")
+    deletion = partial(delete_provider, name=provider_name("openai"), etag="", act=act())
     with pytest.raises(NotFound) as caught:
         await (_update(store, active=False) if change == "update" else store.write(deletion))
     assert caught.value.reason == "PROVIDER_NOT_FOUND"

@@ -18,7 +18,7 @@ from services.provider_config.domain.create_provider import CreateProvider
 from services.provider_config.domain.model import ModelPrice, ModelSettings
 from services.provider_config.domain.provider import ProviderSettings
 from services.provider_config.domain.provider_types import Capabilities
-from tests.unit.provider_config.memory_store import NOW
+from tests.unit.provider_config.builders import ANN, act
 
 _NAME = "tenants/acme/providers/openai"
 _UUID = "0b0a3c2e-7f57-4a6c-9b1e-2a4d6f8c0e1d"
@@ -32,20 +32,20 @@ def _provider(**changes: Any) -> CreateProvider:
     }
     request["provider"] |= changes.pop("provider", {})
     message = json_format.ParseDict(request | changes, provider_service_pb2.CreateProviderRequest())
-    return read_providers.create_command(message, created_by="x", uid="u", now=NOW, allow_loopback=False)
+    return read_providers.create_command(message, uid="u", act=act(), allow_loopback=False)
 
 
 def _update(mask: str | None = None, **provider: Any) -> Any:
     request: dict[str, Any] = {"provider": {"name": _NAME} | provider}
     message = json_format.ParseDict(request, provider_service_pb2.UpdateProviderRequest())
     message.update_mask.paths.extend(mask.split(",") if mask else ())
-    return read_providers.update_command(message, now=NOW, allow_loopback=False)
+    return read_providers.update_command(message, act=act(), allow_loopback=False)
 
 
 def _model(**changes: Any) -> CreateModel:
     request: dict[str, Any] = {"parent": _NAME, "model_id": "gpt-4o", "model": {}}
     message = json_format.ParseDict(request | changes, model_service_pb2.CreateModelRequest())
-    return read_models.create_command(message, uid="u", now=NOW)
+    return read_models.create_command(message, uid="u", act=act())
 
 
 def _fields(error: InvalidArgument) -> list[str]:
@@ -129,7 +129,7 @@ def test_a_compatible_server_needs_no_key() -> None:
 
 def test_output_only_fields_of_a_new_provider_are_ignored() -> None:
     command = _provider(provider={"name": "nonsense", "uid": "mine", "etag": "x" * 999, "created_by": "me"})
-    assert (str(command.name), command.uid, command.created_by) == (_NAME, "u", "x")
+    assert (str(command.name), command.uid, command.act.author) == (_NAME, "u", ANN)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_wrong_mask_path_is_named(mask: str, text: str) -> None:
     request.provider.name = _NAME
     request.update_mask.paths.extend(mask.split(","))
     with pytest.raises(InvalidArgument) as caught:
-        read_providers.update_command(request, now=NOW, allow_loopback=False)
+        read_providers.update_command(request, act=act(), allow_loopback=False)
     assert _fields(caught.value) == ["update_mask"]
     assert text in caught.value.message
 
@@ -236,7 +236,7 @@ def test_a_wrong_mask_path_of_a_model_is_named(mask: str) -> None:
     request.model.name = f"{_NAME}/models/gpt-4o"
     request.update_mask.paths.append(mask)
     with pytest.raises(InvalidArgument) as caught:
-        read_models.update_command(request, now=NOW)
+        read_models.update_command(request, act=act())
     assert mask in caught.value.message
 
 

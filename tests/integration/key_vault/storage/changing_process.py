@@ -16,12 +16,12 @@ from unittest import mock
 from libs.core.audit import AuditEvent
 from libs.core.resource_names import KeyName
 from libs.core.secret import Secret
+from libs.storage.audit_repository import AuditRepository
 from libs.storage.database import Database
 from services.key_vault.domain.commands import DestroyKeyVersion, RotateKey, UpdateKey
 from services.key_vault.domain.destroy_key_version import destroy_key_version
 from services.key_vault.domain.key import Key
 from services.key_vault.domain.update_key import update_key
-from services.key_vault.storage.audit import AuditRepository
 from services.key_vault.storage.store import SqlKeyStore
 from tests.unit.key_vault.memory import SEAL
 from tests.unit.key_vault.world import ANN, CREATE, NEW, Replica
