@@ -12,8 +12,8 @@ from gatehouse.providerconfig.v1.snapshot_service_pb2_grpc import SnapshotServic
 from libs.core.errors import GatehouseError
 from libs.telemetry import names
 from libs.telemetry.logs import get_logger
-from services.provider_config.api.convert import news_message
-from services.provider_config.api.read_names import scopes_in
+from services.provider_config.api.convert_snapshots import news_message
+from services.provider_config.api.read_scopes import scopes_in
 from services.provider_config.domain.errors import internal
 from services.provider_config.domain.snapshot_feed import SnapshotFeed
 from services.provider_config.domain.snapshot_stream import SnapshotStream
@@ -46,10 +46,8 @@ async def _listen(requests: AsyncIterator[pb.WatchSnapshotsRequest], stream: Sna
     """Pass on what the router asks for; whatever goes wrong ends the stream."""
     try:
         async for request in requests:
-            watch, forget = scopes_in(request)
-            # In this order, so that a scope named in both is sent anew.
-            stream.forget(forget)
-            stream.watch(watch)
+            asked = scopes_in(request)
+            stream.asked(forget=asked.forget, resume=asked.resume, watch=asked.watch)
     except GatehouseError as error:
         stream.fail(error)
     except Exception as error:  # noqa: BLE001 - nobody awaits this task, so the stream has to carry it

@@ -7,18 +7,44 @@ sent once, as it is then. Memory is bounded by the number of watched scopes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
 
 from libs.core.clock import Clock
 from libs.core.errors import GatehouseError
 from libs.core.resource_names import Owner
 from services.provider_config.domain.errors import invalid_field
-from services.provider_config.domain.snapshot import Heartbeat, Snapshot
+from services.provider_config.domain.snapshot import Heartbeat, Snapshot, SnapshotDelta
 
 MAX_WATCHED_SCOPES = 100_000
 # With the feed's polls every 250 ms a heartbeat comes at least every 750 ms: the contract says a second.
 _HEARTBEAT_S = 0.5
-_NOT_SENT = -1
+# So many scopes are compared with the database in one query.
+_CHECKED_TOGETHER = 1000
+_NOTHING = -1
+
+
+class SnapshotSource(Protocol):
+    """Where a stream reads what it sends. Raises Unavailable."""
+
+    async def news_of(self, scope: Owner, *, since: int) -> Snapshot | SnapshotDelta:
+        """What changed in `scope` since a revision, or all it holds; always that since -1."""
+        ...
+
+    async def unchanged(self, held: Mapping[Owner, int]) -> AbstractSet[Owner]:
+        """Those of the scopes in which nothing changed since the revision they are held at."""
+        ...
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A scope that is watched: the revision it was last sent at, and which of the router's requests named it."""
+
+    sent: int
+    request: int
 
 
 class SnapshotStream:
@@ -27,51 +53,56 @@ class SnapshotStream:
     Use it from one event loop.
     """
 
-    def __init__(self, read_snapshot: Callable[[Owner], Awaitable[Snapshot]], clock: Clock) -> None:
-        self._read_snapshot = read_snapshot
+    def __init__(self, source: SnapshotSource, clock: Clock) -> None:
+        self._source = source
         self._clock = clock
-        # Watched scopes, each with the revision it was last sent at.
-        self._watched: dict[Owner, int] = {}
-        # Watched scopes to be sent, each with the revision that has to reach the router, oldest first.
-        self._due: dict[Owner, int] = {}
+        self._watched: dict[Owner, _Watched] = {}
+        self._requests = 0
+        # Three queues, each in the order of requests: scopes to be sent for the first time; scopes that may have changed
+        # since they were sent; scopes that have, each with the revision that has to reach the router.
+        self._new: dict[Owner, None] = {}
+        self._doubtful: dict[Owner, None] = {}
+        self._changed: dict[Owner, int] = {}
+        self._new_is_next = True
         self._polled = 0
-        self._confirmed = 0
-        self._told = 0
+        self._confirmed = self._told = Heartbeat(revision=0, requests=0)
         self._told_at = clock.monotonic()
         self._alive = False
         self._failure: GatehouseError | None = None
         self._finished = False
         self._stirred = asyncio.Event()
 
-    def watch(self, scopes: Iterable[Owner]) -> None:
-        """Send these scopes once, and again whenever they change; those already watched are left as they are.
+    def asked(
+        self, *, forget: Iterable[Owner] = (), resume: Mapping[Owner, int] | None = None, watch: Iterable[Owner] = ()
+    ) -> None:
+        """Take note of a request: forget scopes, send what changed in others since a revision, and others as they are.
 
-        Raises InvalidArgument when the stream would watch more than MAX_WATCHED_SCOPES.
+        Scopes that are watched already are left as they are; those to be forgotten need not be watched. Raises
+        InvalidArgument when the stream would watch more than MAX_WATCHED_SCOPES.
         """
-        for scope in scopes:
-            if scope not in self._watched:
-                if len(self._watched) >= MAX_WATCHED_SCOPES:
-                    raise invalid_field("watch", f"exceeds {MAX_WATCHED_SCOPES} scopes of one stream")
-                self._watched[scope] = _NOT_SENT
-                self._due[scope] = 0
-        self._stirred.set()
-
-    def forget(self, scopes: Iterable[Owner]) -> None:
-        """Send these scopes no longer; names that are not watched are ignored."""
-        for scope in scopes:
+        self._requests += 1
+        for scope in forget:
             self._watched.pop(scope, None)
-            self._due.pop(scope, None)
+            for queue in (self._new, self._doubtful, self._changed):
+                queue.pop(scope, None)
+        for scope, revision in (resume or {}).items():
+            self._add(scope, revision or _NOTHING, field="resume")
+        for scope in watch:
+            self._add(scope, _NOTHING, field="watch")
+        self._stirred.set()
 
     def polled(self, revision: int, changes: Mapping[Owner, int]) -> None:
         """Take note that these are all changes up to `revision`, beside those of earlier calls."""
         for scope, changed in changes.items():
-            self._mark(scope, changed)
+            watched = self._watched.get(scope)
+            # What is yet to be sent for the first time will be read after this.
+            if watched is not None and watched.sent < changed and scope not in self._new:
+                self._changed[scope] = changed
         self._note(revision)
 
     def resumed(self, revision: int) -> None:
         """Take note that any watched scope may have changed up to `revision`."""
-        for scope in self._watched:
-            self._mark(scope, revision)
+        self._doubtful.update((scope, None) for scope in self._watched if scope not in self._new)
         self._note(revision)
 
     def fail(self, error: GatehouseError) -> None:
@@ -84,33 +115,65 @@ class SnapshotStream:
         self._finished = True
         self._stirred.set()
 
-    async def news(self) -> AsyncIterator[Snapshot | Heartbeat]:
-        """What the router is to be told. Raises what reading a snapshot raises, and what `fail` was given."""
+    async def news(self) -> AsyncIterator[Snapshot | SnapshotDelta | Heartbeat]:
+        """What the router is to be told. Raises what reading it raises, and what `fail` was given."""
         while not self._finished:
             if self._failure is not None:
                 raise self._failure
-            if not self._due:
-                self._confirmed = self._polled
+            if self._doubtful:
+                await self._check()
+                continue
+            self._confirm()
             if self._heartbeat_is_due():
                 yield self._heartbeat()
-            elif self._due:
-                scope, wanted = next(iter(self._due.items()))
-                del self._due[scope]
-                if self._watched[scope] >= wanted:
-                    continue
-                snapshot = await self._read_snapshot(scope)
-                # The router may have changed its mind meanwhile.
-                if scope in self._watched:
-                    self._watched[scope] = snapshot.revision
-                    yield snapshot
+            elif (scope := self._next()) is not None:
+                news = await self._read(scope)
+                if news is not None:
+                    yield news
             else:
                 self._stirred.clear()
                 await self._stirred.wait()
 
-    def _mark(self, scope: Owner, revision: int) -> None:
-        sent = self._watched.get(scope)
-        if sent is not None and sent < revision:
-            self._due[scope] = revision
+    def _add(self, scope: Owner, revision: int, *, field: str) -> None:
+        if scope in self._watched:
+            return
+        if len(self._watched) >= MAX_WATCHED_SCOPES:
+            raise invalid_field(field, f"exceeds {MAX_WATCHED_SCOPES} scopes of one stream")
+        self._watched[scope] = _Watched(revision, self._requests)
+        (self._new if revision == _NOTHING else self._doubtful)[scope] = None
+
+    async def _check(self) -> None:
+        """Find out about the first doubtful scopes: what did not change needs no message."""
+        asked = {scope: self._watched[scope] for scope in islice(self._doubtful, _CHECKED_TOGETHER)}
+        unchanged = await self._source.unchanged({scope: watched.sent for scope, watched in asked.items()})
+        for scope, watched in asked.items():
+            # The router may have changed its mind meanwhile.
+            if self._watched.get(scope) is watched:
+                self._doubtful.pop(scope, None)
+                if scope not in unchanged:
+                    self._changed.setdefault(scope, watched.sent + 1)
+
+    def _next(self) -> Owner | None:
+        """The scope to be sent now: new and changed ones by turns, so that neither keeps the other waiting for long."""
+        queues: Sequence[dict[Owner, None] | dict[Owner, int]] = (self._changed, self._new)
+        for queue in reversed(queues) if self._new_is_next else queues:
+            if queue:
+                self._new_is_next = queue is self._changed
+                return next(iter(queue))
+        return None
+
+    async def _read(self, scope: Owner) -> Snapshot | SnapshotDelta | None:
+        """News of `scope`, which leaves its queue; None when the router knows them or no longer wants them."""
+        watched = self._watched[scope]
+        self._new.pop(scope, None)
+        wanted = self._changed.pop(scope, None)
+        if wanted is not None and watched.sent >= wanted:
+            return None
+        news = await self._source.news_of(scope, since=watched.sent)
+        if self._watched.get(scope) is not watched:
+            return None
+        watched.sent = news.revision
+        return news
 
     def _note(self, revision: int) -> None:
         self._polled = revision
@@ -118,13 +181,20 @@ class SnapshotStream:
         self._alive = True
         self._stirred.set()
 
+    def _confirm(self) -> None:
+        """Work out what a heartbeat can vouch for now; while a change is yet to be sent, nothing more than before."""
+        if self._alive and not self._changed:
+            unsent = next(iter(self._new), None)
+            requests = self._requests if unsent is None else self._watched[unsent].request - 1
+            self._confirmed = Heartbeat(revision=self._polled, requests=requests)
+
     def _heartbeat_is_due(self) -> bool:
         if not self._alive:
             return False
-        return self._confirmed > self._told or self._clock.monotonic() - self._told_at >= _HEARTBEAT_S
+        return self._confirmed != self._told or self._clock.monotonic() - self._told_at >= _HEARTBEAT_S
 
     def _heartbeat(self) -> Heartbeat:
         self._alive = False
         self._told = self._confirmed
         self._told_at = self._clock.monotonic()
-        return Heartbeat(revision=self._told)
+        return self._told

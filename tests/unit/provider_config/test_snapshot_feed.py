@@ -12,7 +12,7 @@ from libs.core.clock import SystemClock
 from libs.core.errors import Internal, Unavailable
 from services.provider_config.domain import snapshot_feed
 from services.provider_config.domain.create_provider import create_provider
-from services.provider_config.domain.snapshot import Snapshot
+from services.provider_config.domain.snapshot import Heartbeat, Snapshot, SnapshotDelta
 from services.provider_config.domain.snapshot_feed import SnapshotFeed
 from services.provider_config.domain.snapshot_stream import SnapshotStream
 from tests.unit.provider_config.builders import ACME, creation
@@ -37,10 +37,10 @@ async def feed(store: MemoryStore, changed: asyncio.Event) -> AsyncIterator[Snap
     await feed.close()
 
 
-async def _snapshot(stream: SnapshotStream) -> Snapshot:
+async def _snapshot(stream: SnapshotStream) -> Snapshot | SnapshotDelta:
     async with asyncio.timeout(5):
         async for news in stream.news():
-            if isinstance(news, Snapshot):
+            if not isinstance(news, Heartbeat):
                 return news
     raise AssertionError("the stream ended")
 
@@ -53,7 +53,7 @@ async def test_without_a_stream_the_database_is_left_alone(feed: SnapshotFeed, s
     await asyncio.sleep(0.6)
     assert store.reads == 0
     with feed.open() as stream:
-        stream.watch([ACME])
+        stream.asked(watch=[ACME])
         await _snapshot(stream)
     await asyncio.sleep(0.3)
     reads = store.reads
@@ -70,7 +70,7 @@ async def test_all_streams_share_one_poll(feed: SnapshotFeed, store: MemoryStore
 async def test_a_change_by_another_process_is_found(feed: SnapshotFeed, store: MemoryStore) -> None:
     with feed.open() as one, feed.open() as two:
         for stream in (one, two):
-            stream.watch([ACME])
+            stream.asked(watch=[ACME])
             assert (await _snapshot(stream)).revision == 0
         await _change(store, "a")
         for stream in (one, two):
@@ -82,7 +82,7 @@ async def test_a_change_by_this_process_is_not_waited_for(
 ) -> None:
     monkeypatch.setattr(snapshot_feed, "_POLL_INTERVAL_S", 60)
     with feed.open() as stream:
-        stream.watch([ACME])
+        stream.asked(watch=[ACME])
         await _snapshot(stream)
         await asyncio.sleep(0.05)
         await _change(store, "a")
@@ -94,7 +94,7 @@ async def test_a_change_between_the_first_read_and_the_first_poll_is_sent(
     feed: SnapshotFeed, store: MemoryStore
 ) -> None:
     with feed.open() as stream:
-        stream.watch([ACME])
+        stream.asked(watch=[ACME])
         # No poll has run yet: the feed's own task has not had its turn.
         assert (await _snapshot(stream)).revision == 0
         await _change(store, "a")
@@ -105,7 +105,7 @@ async def test_a_lost_database_ends_every_stream_and_a_new_one_works_afterwards(
     feed: SnapshotFeed, store: MemoryStore
 ) -> None:
     with feed.open() as one, feed.open() as two:
-        one.watch([ACME])
+        one.asked(watch=[ACME])
         await _snapshot(one)
         store.failure = Unavailable("DATABASE_UNAVAILABLE", "down")
         for stream in (one, two):
@@ -113,7 +113,7 @@ async def test_a_lost_database_ends_every_stream_and_a_new_one_works_afterwards(
                 await _snapshot(stream)
     store.failure = None
     with feed.open() as stream:
-        stream.watch([ACME])
+        stream.asked(watch=[ACME])
         await _snapshot(stream)
         await _change(store, "a")
         assert (await _snapshot(stream)).revision == 1
@@ -144,7 +144,7 @@ async def test_a_defect_ends_the_streams_and_tells_nothing(
             await _snapshot(stream)
     assert "secret" not in str(caught.value)
     with feed.open() as stream:
-        stream.watch([ACME])
+        stream.asked(watch=[ACME])
         await _snapshot(stream)
 
 
