@@ -21,12 +21,14 @@ from libs.core.money import TokenPrices
 from libs.storage.database import Database
 from libs.storage.migrations import upgrade
 from services.usage_accounting import app
-from services.usage_accounting.domain.attempt import AttemptKey
+from services.usage_accounting.domain.attempt import AttemptKey, Dimensions
+from services.usage_accounting.domain.experiments import ExperimentQuery
 from services.usage_accounting.domain.lapse_reservations import lapse_reservations
 from services.usage_accounting.domain.quota import QuotaMetric
 from services.usage_accounting.storage import store as store_module
 from tests.databases import PostgresServer
 from tests.integration.usage_accounting.ledger_world import (
+    DIMENSIONS,
     MINUTE,
     PRICE,
     Time,
@@ -41,6 +43,7 @@ T = TypeVar("T")
 LIMIT = 1_000
 TOKENS, COST = "tenants/acme/quotas/tokens", "tenants/acme/quotas/cost"
 PRICES = (PRICE, pico(500, 1_500, cache_write=4_000))
+EXPERIMENT = "tenants/acme/routes/chat/experiments/e"
 
 
 @dataclass
@@ -50,10 +53,12 @@ class Attempt:
     input_tokens: int
     output_tokens: int
     price: TokenPrices
+    arm: str
     lapse_us: int
     state: str = "live"
     tokens: int = 0
     cost: int = 0
+    counts_for_arm: bool = False
 
     @property
     def bound(self) -> tuple[int, int]:
@@ -85,17 +90,22 @@ class LedgerMachine(RuleBasedStateMachine):
     def do(self, action: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(action)
 
-    @rule(target=keys, tokens=st.tuples(st.integers(0, 600), st.integers(0, 600)), price=st.sampled_from(PRICES))
-    def reserve(self, tokens: tuple[int, int], price: TokenPrices) -> AttemptKey:
+    @rule(
+        target=keys,
+        tokens=st.tuples(st.integers(0, 600), st.integers(0, 600)),
+        price=st.sampled_from(PRICES),
+        arm=st.sampled_from(["", "a", "b"]),
+    )
+    def reserve(self, tokens: tuple[int, int], price: TokenPrices, arm: str) -> AttemptKey:
         key = AttemptKey("acme", str(uuid.uuid4()), 1)
-        attempt = Attempt(*tokens, price, self.time.us + 10 * MINUTE)
+        attempt = Attempt(*tokens, price, arm, self.time.us + 10 * MINUTE)
         used, held = self.expected()
         fits = all(
             used[name] + held[name] + amount <= LIMIT
             for name, amount in zip((TOKENS, COST), attempt.bound, strict=True)
             if name in self.quotas
         )
-        (result,) = self.do(self.world.reserve(ask(*tokens, key=key, price=price)))
+        (result,) = self.do(self.world.reserve(ask(*tokens, key=key, price=price, dimensions=dimensions(arm))))
         assert isinstance(result, GatehouseError) != fits, (result, used, held, attempt)
         if fits:
             self.model[key] = attempt
@@ -114,6 +124,7 @@ class LedgerMachine(RuleBasedStateMachine):
             attempt.state = "settled"
             attempt.tokens = sum(tokens)
             attempt.cost = attempt.price.cost(counts(*tokens))
+            attempt.counts_for_arm = bool(attempt.arm)
         assert result.cost == attempt.cost
 
     @rule(key=keys)
@@ -133,7 +144,8 @@ class LedgerMachine(RuleBasedStateMachine):
         attempt = self.model.get(key)
         if attempt is None or attempt.state == "released":
             return
-        again = ask(attempt.input_tokens, attempt.output_tokens, key=key, price=attempt.price)
+        same = dimensions(attempt.arm)
+        again = ask(attempt.input_tokens, attempt.output_tokens, key=key, price=attempt.price, dimensions=same)
         (result,) = self.do(self.world.reserve(again))
         assert isinstance(result, GatehouseError) == (attempt.state != "live")
 
@@ -162,6 +174,17 @@ class LedgerMachine(RuleBasedStateMachine):
         for name in self.quotas:
             assert self.do(self.world.use(name)) == (used[name], held[name]), name
         self.do(assert_held_equals_holds(self.database))
+        assert self.do(self.arms()) == [
+            (arm, len(own), sum(each.tokens for each in own), sum(each.cost for each in own))
+            for arm in ("a", "b")
+            if (own := [each for each in self.model.values() if each.counts_for_arm and each.arm == arm])
+        ]
+
+    async def arms(self) -> list[tuple[str, int, int, int]]:
+        """Calls, tokens and cost of each arm."""
+        query = ExperimentQuery(tenant="acme", experiment=EXPERIMENT)
+        found = await self.world.store.read(lambda transaction: transaction.experiments.sums(query))
+        return [(each.arm, each.calls, each.tokens.total, each.costs_nano_usd.total) for each in found]
 
     def expected(self) -> tuple[dict[str, int], dict[str, int]]:
         """What is used and held of each quota, had it existed all along."""
@@ -177,6 +200,11 @@ class LedgerMachine(RuleBasedStateMachine):
             self.runner.close()
             self.patch.undo()
             self.discard()
+
+
+def dimensions(arm: str) -> Dimensions:
+    """Those of an attempt for `arm`, or for none."""
+    return DIMENSIONS._replace(experiment=EXPERIMENT if arm else "", arm=arm)
 
 
 FreshUrl = Callable[[], tuple[str, Callable[[], object]]]

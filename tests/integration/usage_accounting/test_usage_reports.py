@@ -88,6 +88,18 @@ async def test_sums_are_ordered_by_cost_then_tokens(world: World) -> None:
     assert (stats.total.cost_nano_usd, stats.total.unpriced_attempts) == (40, 2)
 
 
+async def test_sums_tell_the_rules_of_selection_apart(world: World) -> None:
+    await use(world, 1)
+    await use(world, 10, rule="platform")
+    await use(world, 20, rule="platform")
+    by_rule = StatsQuery(tenant="acme", group_by=(Grouping.RULE, Grouping.TASK))
+    rows = (await get_usage_stats(world.store, by_rule)).rows
+    assert [(row.group, row.attempts, row.tokens.total) for row in rows] == [
+        (("platform", "chat"), 2, 30),
+        (("route", "chat"), 1, 1),
+    ]
+
+
 async def test_sums_count_outcomes_fallbacks_and_durations(world: World) -> None:
     await use(world, 1)
     await use(world, 1, outcome=Outcome.FAILED)

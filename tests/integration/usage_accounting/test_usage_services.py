@@ -26,6 +26,8 @@ from libs.storage.database import Database
 from tests.integration.usage_accounting.conftest import Running
 from tests.integration.usage_accounting.ledger_world import Time, World, ask
 
+EXPERIMENT = "tenants/acme/routes/chat/experiments/models"
+
 
 def key(tenant: str = "acme") -> ledger_service_pb2.AttemptKey:
     return ledger_service_pb2.AttemptKey(tenant=tenant, operation_id=str(uuid.uuid4()), attempt=1)
@@ -73,13 +75,14 @@ def quota(limit: int, metric: quota_pb2.QuotaMetric.ValueType) -> quota_service_
     )
 
 
-async def use(running: Running, *, user: str) -> ledger_service_pb2.SettleUsageResult:
+async def use(running: Running, *, user: str, **dimensions: str) -> ledger_service_pb2.SettleUsageResult:
     """One settled attempt."""
     ledger = LedgerServiceStub(running.router)
     attempt = key()
-    reserved = await ledger.ReserveUsage(
-        ledger_service_pb2.ReserveUsageRequest(items=[reservation(attempt, user=user)])
-    )
+    item = reservation(attempt, user=user)
+    for name, value in dimensions.items():
+        setattr(item.dimensions, name, value)
+    reserved = await ledger.ReserveUsage(ledger_service_pb2.ReserveUsageRequest(items=[item]))
     assert reserved.results[0].HasField("grant"), reserved
     settled = await ledger.SettleUsage(ledger_service_pb2.SettleUsageRequest(items=[settlement(attempt)]))
     return settled.results[0]
@@ -113,6 +116,64 @@ async def test_a_call_is_reserved_settled_listed_and_summed_up(running: Running)
     assert [list(row.group) for row in stats.rows] == [["tenants/acme/providers/openai"]]
     assert (stats.total.cost.currency_code, stats.total.cost.units, stats.total.cost.nanos) == ("USD", 0, cost)
     assert (stats.total.attempts, stats.total.average_duration.nanos) == (1, 250_000_000)
+
+
+async def test_the_arms_of_an_experiment_are_compared(running: Running) -> None:
+    for arm, user in (("control", "alice"), ("control", "bob"), ("other", "carol")):
+        await use(running, user=user, rule="experiment", experiment=EXPERIMENT, arm=arm)
+    await use(running, user="alice", rule="route")
+    usage = UsageServiceStub(running.public)
+    admin = running.token("acme", "boss", "tenant_admin")
+    request = usage_service_pb2.GetExperimentStatsRequest(name=EXPERIMENT)
+    control, other = (await usage.GetExperimentStats(request, metadata=admin)).arms
+    cost = 100 * 150 + 10 * 75 + 50 * 600
+    assert (control.arm, control.calls, control.succeeded, control.unpriced_calls) == ("control", 2, 2, 0)
+    assert (control.success_rate.value, control.success_rate.high) == (1, 1)
+    assert control.success_rate.low == pytest.approx(0.3424, abs=1e-4)
+    assert (control.duration_s.value, control.duration_s.low, control.duration_s.high) == (0.25, 0.25, 0.25)
+    assert (control.first_content_s.value, control.cost_nano_usd.value) == (0.05, cost)
+    assert (control.total_cost.currency_code, control.total_cost.nanos) == ("USD", 2 * cost)
+    assert (control.tokens.input_tokens, control.tokens.output_tokens) == (200, 100)
+    assert (other.arm, other.calls, other.duration_s.value) == ("other", 1, 0.25)
+    assert not other.duration_s.HasField("low")
+    assert not other.duration_s.HasField("high")
+    listed = await usage.ListUsageRecords(
+        usage_service_pb2.ListUsageRecordsRequest(parent="tenants/acme/users/carol"), metadata=admin
+    )
+    dimensions = listed.records[0].dimensions
+    assert (dimensions.rule, dimensions.experiment, dimensions.arm) == ("experiment", EXPERIMENT, "other")
+    by_rule = usage_service_pb2.GetUsageStatsRequest(
+        parent="tenants/acme", group_by=[usage_service_pb2.USAGE_GROUPING_RULE]
+    )
+    stats = await usage.GetUsageStats(by_rule, metadata=admin)
+    assert [(list(row.group), row.attempts) for row in stats.rows] == [(["experiment"], 3), (["route"], 1)]
+
+
+async def test_only_admins_compare_arms_and_only_their_tenants(running: Running) -> None:
+    await use(running, user="bob", experiment=EXPERIMENT, arm="control")
+    usage = UsageServiceStub(running.public)
+    request = usage_service_pb2.GetExperimentStatsRequest(name=EXPERIMENT)
+    for metadata in (running.token("acme", "bob", "member"), running.token("other", "boss", "tenant_admin")):
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await usage.GetExperimentStats(request, metadata=metadata)
+        assert raised.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    operator = running.token(None, "root", "super_admin")
+    assert [arm.calls for arm in (await usage.GetExperimentStats(request, metadata=operator)).arms] == [1]
+
+
+async def test_wrong_questions_about_experiments_are_refused(running: Running) -> None:
+    usage = UsageServiceStub(running.public)
+    admin = running.token("acme", "boss", "tenant_admin")
+    wrong = usage_service_pb2.GetExperimentStatsRequest(name="tenants/acme/routes/chat")
+    wrong.start_time.seconds, wrong.end_time.seconds = -5, 10**12
+    backwards = usage_service_pb2.GetExperimentStatsRequest(name=EXPERIMENT)
+    backwards.start_time.seconds = backwards.end_time.seconds = 1_800_000_000
+    for request, fields in ((wrong, {"name", "start_time", "end_time"}), (backwards, {"start_time"})):
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await usage.GetExperimentStats(request, metadata=admin)
+        assert {each.field for each in failure(raised).field_violations} == fields
+    unknown = usage_service_pb2.GetExperimentStatsRequest(name=EXPERIMENT)
+    assert not (await usage.GetExperimentStats(unknown, metadata=admin)).arms
 
 
 async def test_the_errors_of_items_carry_their_details(running: Running) -> None:
@@ -280,6 +341,25 @@ async def test_every_wrong_field_of_a_quota_is_named(running: Running) -> None:
             metadata=admin,
         )
     assert [each.field for each in failure(raised).field_violations] == ["update_mask", "update_mask"]
+
+
+async def test_an_unknown_time_zone_is_refused_by_name(running: Running) -> None:
+    quotas = QuotaServiceStub(running.public)
+    admin = running.token("acme", "boss", "tenant_admin")
+    create = quota(5, quota_pb2.QUOTA_METRIC_TOKENS)
+    create.quota.time_zone = "Mars/Olympus"
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await quotas.CreateQuota(create, metadata=admin)
+    assert failure(raised).metadata == {"field": "quota.time_zone"}
+    create.quota.time_zone = "Europe/Berlin"
+    created = (await quotas.CreateQuota(create, metadata=admin)).quota
+    assert created.time_zone == "Europe/Berlin"
+    for paths in ([], ["*"], ["limit"]):
+        update = quota_service_pb2.UpdateQuotaRequest(quota=created, update_mask=FieldMask(paths=paths))
+        update.quota.time_zone = "Mars/Olympus"
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await quotas.UpdateQuota(update, metadata=admin)
+        assert failure(raised).metadata == {"field": "quota.time_zone"}
 
 
 async def test_wrong_questions_about_usage_are_refused(running: Running) -> None:

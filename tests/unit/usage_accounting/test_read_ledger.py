@@ -10,6 +10,7 @@ from libs.core.errors import InvalidArgument
 from services.usage_accounting.api import read_ledger
 from services.usage_accounting.domain.attempt import AttemptKey, Outcome, TokenSource
 
+EXPERIMENT = "tenants/acme/routes/chat/experiments/models"
 OPERATION = "0b0a3c2e-7f57-4a6c-9b1e-2a4d6f8c0e1d"
 
 
@@ -28,6 +29,11 @@ def reservation() -> pb.UsageReservation:
     )
     item.lapse_after.seconds = 60
     return item
+
+
+def in_arm(item: pb.UsageReservation, experiment: str, arm: str) -> None:
+    item.dimensions.experiment = experiment
+    item.dimensions.arm = arm
 
 
 def settlement() -> pb.Settlement:
@@ -58,6 +64,20 @@ def test_a_reservation_is_read_whole() -> None:
     assert (read.price.input, read.price.output) == (5, 0)
 
 
+def test_the_rule_the_experiment_and_the_arm_of_a_reservation_are_read() -> None:
+    item = reservation()
+    (without,) = read_ledger.each([item], read_ledger.reservation)
+    assert not isinstance(without, InvalidArgument)
+    assert without.dimensions[-3:] == ("", "", "")
+    item.dimensions.rule = "r" * 32
+    item.dimensions.experiment = EXPERIMENT
+    item.dimensions.arm = "a" * 63
+    (read,) = read_ledger.each([item], read_ledger.reservation)
+    assert not isinstance(read, InvalidArgument)
+    dimensions = read.dimensions
+    assert (dimensions.rule, dimensions.experiment, dimensions.arm) == ("r" * 32, EXPERIMENT, "a" * 63)
+
+
 def test_a_reservation_without_price_leaves_it_to_the_catalogue() -> None:
     (read,) = read_ledger.each([reservation()], read_ledger.reservation)
     assert not isinstance(read, InvalidArgument)
@@ -77,6 +97,15 @@ def test_a_reservation_without_price_leaves_it_to_the_catalogue() -> None:
         (lambda item: setattr(item.dimensions, "provider", "x" * 513), "dimensions.provider"),
         (lambda item: setattr(item.dimensions, "task", "nul\0"), "dimensions.task"),
         (lambda item: item.dimensions.labels.update({"Bad Key": "1"}), "dimensions.labels['Bad Key']"),
+        (lambda item: setattr(item.dimensions, "rule", "x" * 33), "dimensions.rule"),
+        (lambda item: setattr(item.dimensions, "rule", "nul\0"), "dimensions.rule"),
+        (lambda item: setattr(item.dimensions, "arm", "a"), "dimensions.arm"),
+        (lambda item: setattr(item.dimensions, "experiment", EXPERIMENT), "dimensions.arm"),
+        (lambda item: in_arm(item, EXPERIMENT, "x" * 64), "dimensions.arm"),
+        (lambda item: in_arm(item, EXPERIMENT, "Not An Id"), "dimensions.arm"),
+        (lambda item: in_arm(item, "tenants/acme/routes/chat", "a"), "dimensions.experiment"),
+        (lambda item: in_arm(item, EXPERIMENT + "x" * 512, "a"), "dimensions.experiment"),
+        (lambda item: in_arm(item, EXPERIMENT.replace("acme", "other"), "a"), "dimensions.experiment"),
         (lambda item: setattr(item, "input_tokens_estimate", -1), "input_tokens_estimate"),
         (lambda item: setattr(item, "output_tokens_limit", 2**62), "output_tokens_limit"),
         (lambda item: setattr(item.price, "output_pico_usd", -1), "price"),

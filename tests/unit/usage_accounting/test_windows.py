@@ -133,6 +133,8 @@ def test_a_remembered_window_is_not_used_beyond_its_end_or_before_its_start() ->
     assert [found.start_us // (DAY * 10**6) for found in days] == [5, 5, 6, 4]
 
 
-@pytest.mark.parametrize("name", ["", "Mars/Olympus", "../../etc/passwd", "europe/berlin", "/etc/localtime"])
+@pytest.mark.parametrize(
+    "name", ["", "Mars/Olympus", "../../etc/passwd", "europe/berlin", "/etc/localtime", "localtime"]
+)
 def test_what_is_no_iana_zone_is_refused(name: str) -> None:
     assert not is_time_zone(name)
