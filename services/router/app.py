@@ -8,7 +8,9 @@ from collections.abc import Coroutine
 
 from gatehouse.router.v1.generation_service_pb2_grpc import add_GenerationServiceServicer_to_server
 
+from libs.core.endpoints import EndpointRules
 from libs.rpc.channels import open_channel
+from libs.rpc.name_lookup import NameLookup
 from libs.rpc.service import Service
 from services.router.api.generation_service import GenerationService, error_details
 from services.router.clients.configuration import ConfigurationWatcher
@@ -21,7 +23,9 @@ from services.router.domain.failover import FailoverPolicy
 from services.router.domain.generate import Generator
 from services.router.domain.health import TargetHealth
 from services.router.providers.registry import DIALECTS, provider_types
-from services.router.providers.session import HttpProviderSession, Timers
+from services.router.providers.session import HttpProviderSession
+from services.router.providers.timers import Timers
+from services.router.providers.vetted_http import VettedHttp
 from services.router.settings import Settings
 from services.router.spool.ledger import SpooledLedger
 from services.router.spool.spool import Spool
@@ -49,7 +53,13 @@ async def compose(settings: Settings, service: Service) -> None:
     usage_accounting = open_channel(settings.usage_accounting_target, settings)
     service.on_close("usage-accounting channel", usage_accounting.close)
 
+    lookup = NameLookup()
+    service.on_close("name lookup", lookup.close)
+    rules = EndpointRules(allow_loopback=settings.allow_loopback_endpoints, allowed=settings.allowed_endpoints)
+    http = VettedHttp(rules, lookup)
+    service.on_close("connections to providers", http.aclose)
     providers = HttpProviderSession(
+        http,
         DIALECTS,
         Timers(
             connect_s=settings.connect_timeout_s,

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from libs.rpc.allowed_endpoints import AllowedEndpoints
 from libs.rpc.settings import ServerSettings
 
 
@@ -46,6 +47,12 @@ class Settings(ServerSettings):
     """To a provider: from the request to the first byte of a stream, or to the end of a whole answer."""
     idle_timeout_s: float = Field(default=60.0, gt=0)
     """To a provider: between two pieces of a stream."""
+
+    allowed_endpoints: AllowedEndpoints = ()
+    """Places inside the network that providers may live at, also over plain http: hosts, `*.domain`s, addresses and
+    networks, each with `:port` or without, separated by commas. provider_config must be told the same."""
+    allow_loopback_endpoints: bool = False
+    """Whether providers may live on this machine (localhost, 127.0.0.0/8, ::1), also by plain http. For local use."""
 
     max_attempts: int = Field(default=6, ge=1, le=100)
     """Attempts of one call over all targets."""

@@ -36,6 +36,7 @@ class Reason(enum.StrEnum):
     PROVIDER_ERROR = "PROVIDER_ERROR"
     PROVIDER_UNREACHABLE = "PROVIDER_UNREACHABLE"
     PROVIDER_BAD_RESPONSE = "PROVIDER_BAD_RESPONSE"
+    PROVIDER_ADDRESS_REFUSED = "PROVIDER_ADDRESS_REFUSED"
     STREAM_INTERRUPTED = "STREAM_INTERRUPTED"
     CONFIG_UNAVAILABLE = "CONFIG_UNAVAILABLE"
     REVISION_NOT_REACHED = "REVISION_NOT_REACHED"
@@ -108,6 +109,11 @@ _MEANINGS: Mapping[Reason, _Meaning] = MappingProxyType(
         Reason.PROVIDER_UNREACHABLE: _Meaning(Unavailable, "{provider} cannot be reached, or closed the connection"),
         Reason.PROVIDER_BAD_RESPONSE: _Meaning(
             Unavailable, "{provider} answered what its API does not allow; check the provider's base URL"
+        ),
+        Reason.PROVIDER_ADDRESS_REFUSED: _Meaning(
+            FailedPrecondition,
+            "the base URL of {provider} leads into the network Gatehouse runs in, or elsewhere without https, and is "
+            "not called; change it, or have the operator allow it",
         ),
     }
 )

@@ -52,6 +52,7 @@ _TREATMENTS: Mapping[Reason, _Treatment] = MappingProxyType(
         Reason.PROVIDER_ERROR: _Treatment(next_target=True, same_target=True),
         Reason.PROVIDER_UNREACHABLE: _Treatment(next_target=True, same_target=True),
         Reason.PROVIDER_BAD_RESPONSE: _Treatment(next_target=True, same_target=False),
+        Reason.PROVIDER_ADDRESS_REFUSED: _Treatment(next_target=True, same_target=False),
     }
 )
 

@@ -11,6 +11,7 @@ from services.router.domain.errors import ProviderError, Reason
 from services.router.domain.generation import Finished, ProviderEvent
 from services.router.providers.base import StreamDecoder
 from services.router.providers.sse import EventReader
+from services.router.providers.timers import Deadlines
 from services.router.providers.transport import translated, within
 
 _LINGER_S = 1.0
@@ -18,22 +19,21 @@ _MAX_LINGERING = 1_000
 
 
 class HttpProviderStream:
-    """A `ports.ProviderStream` over one HTTP response. `first_deadline` is in seconds of the event loop's clock."""
+    """A `ports.ProviderStream` over one HTTP response."""
 
     def __init__(
         self,
         response: aiohttp.ClientResponse,
         decoder: StreamDecoder,
         *,
-        first_deadline: float,
-        idle_s: float,
+        deadlines: Deadlines,
         lingering: set[asyncio.Task[None]],
     ) -> None:
         self._response = response
         self._decoder = decoder
         self._reader = EventReader()
-        self._first_deadline: float | None = first_deadline
-        self._idle_s = idle_s
+        self._deadlines = deadlines
+        self._begun = False
         self._lingering = lingering
         self._failure: ProviderError | None = None
         self._finished = False
@@ -102,10 +102,7 @@ class HttpProviderStream:
     async def _chunk(self) -> bytes:
         """Some bytes, none at the end."""
         content = self._response.content
-        if self._first_deadline is not None:
-            timer, deadline = "first_event", self._first_deadline
-        else:
-            timer, deadline = "idle", asyncio.get_running_loop().time() + self._idle_s
+        timer, deadline = self._deadlines.for_next_event() if self._begun else self._deadlines.for_first_event()
         try:
             chunk = await within(timer, deadline, translated(content.readany(), sent=True))
         except ProviderError:
@@ -113,7 +110,7 @@ class HttpProviderStream:
             chunk = content._read_nowait(-1)  # noqa: SLF001 - there is no public way
             if not chunk:
                 raise
-        self._first_deadline = None
+        self._begun = True
         return chunk
 
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 from services.router.domain.errors import ProviderError
 from services.router.domain.generation import Answer, Generation, ProviderEvent
+
+Options = Mapping[str, object]
+"""What only one type of provider knows; its schema was enforced when the provider was saved."""
+
+NO_OPTIONS: Options = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +57,20 @@ class Dialect(Protocol):
         """The header that carries the key."""
         ...
 
+    def option_headers(self, options: Options) -> Mapping[str, str]:
+        """The headers that a provider's options ask for."""
+        ...
+
     def encode(
-        self, request: Generation, *, provider_model_id: str, output_limit: int | None, stream: bool
+        self,
+        request: Generation,
+        *,
+        provider_model_id: str,
+        output_limit: int | None,
+        stream: bool,
+        options: Options = NO_OPTIONS,
     ) -> EncodedRequest:
-        """The request in this dialect."""
+        """The request in this dialect, with a provider's options."""
         ...
 
     def decode(self, body: bytes) -> Answer:
@@ -63,6 +79,15 @@ class Dialect(Protocol):
 
     def stream_decoder(self) -> StreamDecoder:
         """A decoder for one streamed answer."""
+        ...
+
+    @property
+    def models_path(self) -> str:
+        """Where a GET reads the provider's list of models, free of charge; appended to its base URL."""
+        ...
+
+    def decode_models(self, body: bytes) -> frozenset[str]:
+        """The ids in a list of models. Raises ProviderError `PROVIDER_BAD_RESPONSE` when it is none."""
         ...
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:

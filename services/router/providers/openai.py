@@ -7,5 +7,8 @@ from services.router.providers.chat_completions.request import Quirks
 
 # `max_tokens` is deprecated there and refused by the reasoning models.
 OPENAI = ChatCompletionsDialect(
-    id="openai", requires_key=True, quirks=Quirks(output_limit_field="max_completion_tokens")
+    id="openai",
+    requires_key=True,
+    quirks=Quirks(output_limit_field="max_completion_tokens"),
+    headers={"organization": "OpenAI-Organization", "project": "OpenAI-Project"},
 )

@@ -13,6 +13,7 @@ from typing import TypeVar
 import aiohttp
 
 from services.router.domain.errors import ProviderError, Reason
+from services.router.providers.vetted_http import AddressRefused
 
 T = TypeVar("T")
 
@@ -43,6 +44,8 @@ def _translation(error: Exception, *, sent: bool) -> ProviderError:
     match error:
         case aiohttp.ConnectionTimeoutError():
             return ProviderError(Reason.PROVIDER_TIMEOUT, timer="connect")
+        case aiohttp.ClientConnectorError(os_error=AddressRefused()):
+            return ProviderError(Reason.PROVIDER_ADDRESS_REFUSED)
         case aiohttp.ClientConnectorError():
             return ProviderError(Reason.PROVIDER_UNREACHABLE)
         case aiohttp.ClientResponseError() | aiohttp.InvalidURL() | ValueError() if not sent:

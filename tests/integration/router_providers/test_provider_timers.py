@@ -73,7 +73,7 @@ async def test_the_first_event_timer_runs_from_the_call_not_from_the_head() -> N
 
     async with open_session(first_event_s=10) as session, serving(late_head) as server:
         stream = await session.stream(dispatch(server.base_url))
-        deadline = stream._first_deadline
+        deadline = stream._deadlines.first_event
         stream.close()
     assert deadline is not None
     assert deadline < answered + 10

@@ -13,15 +13,19 @@ from typing import Any
 import orjson
 import pytest
 
+from libs.core.endpoints import EndpointRules
 from libs.core.resource_names import Owner
 from libs.core.secret import Secret
+from libs.rpc.name_lookup import NameLookup
 from services.router.domain.configuration import Model, Provider
 from services.router.domain.errors import ProviderError
 from services.router.domain.generation import Generation, Message, ProviderEvent, Role, Text
 from services.router.domain.ports import Dispatch
 from services.router.domain.routing.plan import Rule, Target
 from services.router.providers.registry import DIALECTS
-from services.router.providers.session import HttpProviderSession, Timers
+from services.router.providers.session import HttpProviderSession
+from services.router.providers.timers import Timers
+from services.router.providers.vetted_http import VettedHttp
 
 CANARY = "sk-sandbox-canary-5d1e8f"
 HELLO = Generation(messages=(Message(Role.USER, (Text("Hello"),)),))
@@ -223,13 +227,16 @@ async def open_session(
     idle_s: float = 10.0,
     max_answer_bytes: int = 64 * 1024 * 1024,
 ) -> AsyncIterator[HttpProviderSession]:
-    """A session with all dialects."""
+    """A session with all dialects, which may call this machine."""
+    lookup = NameLookup()
+    http = VettedHttp(EndpointRules(allow_loopback=True), lookup)
     session = HttpProviderSession(
+        http,
         DIALECTS,
         Timers(connect_s=connect_s, first_event_s=first_event_s, idle_s=idle_s),
         max_answer_bytes=max_answer_bytes,
     )
-    connector = session._http.connector
+    connector = http.session.connector
     assert connector is not None
     try:
         yield session
@@ -237,6 +244,8 @@ async def open_session(
         assert in_use <= len(session._lingering), "every connection comes back or is closed"
     finally:
         await session.aclose()
+        await http.aclose()
+        await lookup.close()
 
 
 async def streamed(session: HttpProviderSession, call: Dispatch) -> list[ProviderEvent]:

@@ -23,6 +23,7 @@ from services.router.domain.generation import (
     ToolChoice,
     ToolResult,
 )
+from services.router.providers.base import Options
 
 _Json = dict[str, Any]
 
@@ -32,9 +33,21 @@ _NO_PARAMETERS = orjson.Fragment(b'{"type":"object","properties":{}}')
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quirks:
-    """Where a server's Chat Completions differ from OpenAI's own."""
+    """Where a server's Chat Completions differ from OpenAI's own.
+
+    `stream_usage`: whether it knows `stream_options`; some refuse what they do not know.
+    """
 
     output_limit_field: str = "max_completion_tokens"
+    stream_usage: bool = True
+
+    def of(self, options: Options) -> Quirks:
+        """With a provider's own options where it has some."""
+        field, usage = options.get("output_limit_field"), options.get("stream_usage")
+        return Quirks(
+            output_limit_field=field if isinstance(field, str) else self.output_limit_field,
+            stream_usage=usage if isinstance(usage, bool) else self.stream_usage,
+        )
 
 
 def encode_request(
@@ -47,8 +60,9 @@ def encode_request(
     }
     if stream:
         body["stream"] = True
-        # Without this a stream never says what it used.
-        body["stream_options"] = {"include_usage": True}
+        if quirks.stream_usage:
+            # Without this a stream never says what it used.
+            body["stream_options"] = {"include_usage": True}
     if output_limit is not None:
         body[quirks.output_limit_field] = output_limit
     if request.temperature is not None:
