@@ -70,7 +70,7 @@ _BY_REASON: Mapping[str, str] = MappingProxyType(
         "Vault and hold a provider key.",
         "VAULT_SECRET_DENIED": "Whoever runs Gatehouse must let key_vault read this secret in Vault's policy.",
         "AUDIT_ANCHORS_UNREADABLE": "Whoever runs Gatehouse must make the anchor file readable to key_vault.",
-        "AUDIT_LOG_DAMAGED": "`gatehouse audit verify` says where (`--of config`: in the configuration's log); keys can "
+        "AUDIT_LOG_DAMAGED": "`gatehouse audit verify` says where (`--of config`: in the other log); keys can "
         "still be disabled and deleted. Whoever runs Gatehouse must look into it.",
         "VAULT_SEALED": "Whoever runs Gatehouse must unseal Vault.",
         "VAULT_UNREACHABLE": "Whoever runs Gatehouse must bring Vault back.",
