@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
+from functools import partial
 
+from gatehouse.providerconfig.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from gatehouse.providerconfig.v1.model_service_pb2_grpc import add_ModelServiceServicer_to_server
 from gatehouse.providerconfig.v1.provider_service_pb2_grpc import add_ProviderServiceServicer_to_server
 from gatehouse.providerconfig.v1.snapshot_service_pb2_grpc import add_SnapshotServiceServicer_to_server
 
+from libs.catalogue.model_catalogue import ModelCatalogue
+from libs.core.audit_authors import Occasion
+from libs.core.audit_log import append_all
 from libs.core.audit_seal import HeadSeal
 from libs.core.clock import SystemClock
 from libs.rpc.databases import open_database, wrong_seal
+from libs.rpc.denial_recorder import DenialRecorder
+from libs.rpc.recurring import Recurring
 from libs.rpc.service import Service
 from libs.rpc.settings import read_key_file
+from services.provider_config.api.audit_service import AuditServicer
 from services.provider_config.api.model_service import ModelServicer
+from services.provider_config.api.provider_options import option_problems
 from services.provider_config.api.provider_service import ProviderServicer
 from services.provider_config.api.snapshot_service import SnapshotServicer
+from services.provider_config.domain.endpoints import endpoint_problem
+from services.provider_config.domain.provider_rules import ProviderRules
 from services.provider_config.domain.snapshot_feed import SnapshotFeed
 from services.provider_config.settings import Settings
 from services.provider_config.storage.store import APPEND_ONLY, MIGRATIONS, SqlConfigStore
@@ -23,6 +35,7 @@ from services.provider_config.storage.store import APPEND_ONLY, MIGRATIONS, SqlC
 NAME = "provider-config"
 DOMAIN = "providerconfig.gatehouse"
 
+_FLUSH_S = 1.0
 # A stream of snapshots lives as long as its connection; the router opens the next one.
 LONGEST_S = {"/gatehouse.providerconfig.v1.SnapshotService/WatchSnapshots": 24 * 3600.0}
 
@@ -36,6 +49,8 @@ async def compose(settings: Settings, service: Service) -> None:
     changed = asyncio.Event()
     clock = SystemClock()
     store = await _open_store(settings, service, changed)
+    denials = DenialRecorder(lambda events: store.write(partial(append_all, events)), clock, new_uid=_new_uid)
+    service.denied = denials.record
     feed = SnapshotFeed(store, changed=changed, clock=clock)
     feed.start()
     service.on_close("snapshot feed", feed.close)
@@ -44,10 +59,30 @@ async def compose(settings: Settings, service: Service) -> None:
 
     service.add(
         add_ProviderServiceServicer_to_server,
-        ProviderServicer(store, clock=clock, allow_loopback=settings.allow_loopback_endpoints),
+        ProviderServicer(store, clock=clock, rules=_rules(settings)),
     )
-    service.add(add_ModelServiceServicer_to_server, ModelServicer(store, clock=clock))
+    # Reading the catalogue takes a quarter of a second: now, not at the first call.
+    catalogue = await asyncio.to_thread(ModelCatalogue, clock)
+    service.add(add_ModelServiceServicer_to_server, ModelServicer(store, clock=clock, catalogue=catalogue))
     service.add(add_SnapshotServiceServicer_to_server, SnapshotServicer(feed))
+    service.add(
+        add_AuditServiceServicer_to_server,
+        AuditServicer(store, occasion=lambda: Occasion(now=clock.now(), uid=_new_uid())),
+    )
+
+    # Added last and so closed first: what calls leave behind is stored while the database is still open.
+    service.on_close("denials", Recurring("store denials", denials.store, interval_s=_FLUSH_S, last=True).close)
+
+
+def _rules(settings: Settings) -> ProviderRules:
+    return ProviderRules(
+        endpoint_problem=partial(endpoint_problem, allow_loopback=settings.allow_loopback_endpoints),
+        option_problems=option_problems,
+    )
+
+
+def _new_uid() -> str:
+    return str(uuid.uuid4())
 
 
 async def _open_store(settings: Settings, service: Service, changed: asyncio.Event) -> SqlConfigStore:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import assert_never
+from dataclasses import asdict
+from datetime import datetime, timedelta
 
-from gatehouse.providerconfig.v1 import model_pb2, provider_pb2, snapshot_service_pb2
+from gatehouse.providerconfig.v1 import model_pb2, provider_pb2
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from libs.core.money import TokenPrices
+from services.provider_config.api.provider_options import options_message, schema_json
+from services.provider_config.domain.catalogue import Catalogue
 from services.provider_config.domain.model import Model, ModelPrice
-from services.provider_config.domain.provider import Provider
+from services.provider_config.domain.provider import (
+    Provider,
+    ProviderLimits,
+    ProviderSettings,
+    ProviderTest,
+    ProviderTimeouts,
+)
 from services.provider_config.domain.provider_types import Capabilities, ProviderType
-from services.provider_config.domain.snapshot import Heartbeat, Snapshot
+from services.provider_config.domain.provider_versions import as_it_was
+from services.provider_config.domain.versions import Version
 
 
 def provider_message(provider: Provider) -> provider_pb2.Provider:
@@ -30,10 +41,42 @@ def provider_message(provider: Provider) -> provider_pb2.Provider:
         active=settings.active,
         is_default=settings.is_default,
         priority=settings.priority,
+        weight=settings.weight,
+        default_for_tasks=settings.default_for_tasks,
+        limits=_limits(settings.limits),
+        timeouts=_timeouts(settings.timeouts),
+        max_retries=settings.max_retries,
+        default_temperature=settings.default_temperature,
+        default_max_output_tokens=settings.default_max_output_tokens,
+        options=options_message(settings.options) if settings.options else None,
         labels=settings.labels,
         created_by=provider.created_by,
         create_time=_timestamp(provider.create_time),
         update_time=_timestamp(provider.update_time),
+        last_test=provider_test_message(provider.last_test) if provider.last_test else None,
+    )
+
+
+def provider_version_message(provider: Provider, version: Version[ProviderSettings]) -> provider_pb2.ProviderVersion:
+    """What `provider` was."""
+    was = provider_message(as_it_was(provider, version))
+    was.ClearField("etag")
+    return provider_pb2.ProviderVersion(
+        version=version.version,
+        changed_by=version.changed_by,
+        change_time=_timestamp(version.change_time),
+        provider=was,
+    )
+
+
+def provider_test_message(test: ProviderTest) -> provider_pb2.ProviderTest:
+    """What a test of a provider found."""
+    return provider_pb2.ProviderTest(
+        time=_timestamp(test.time),
+        outcome=provider_pb2.ProviderTestOutcome.Value(f"PROVIDER_TEST_OUTCOME_{test.outcome}"),
+        message=test.message,
+        duration=_duration(test.duration),
+        model_count=test.model_count,
     )
 
 
@@ -46,11 +89,21 @@ def provider_type_message(provider_type: ProviderType) -> provider_pb2.ProviderT
         default_base_url=provider_type.default_base_url,
         requires_key=provider_type.requires_key,
         capabilities=_capabilities(provider_type.capabilities),
+        options_schema_json=schema_json(provider_type),
     )
 
 
-def model_message(model: Model) -> model_pb2.Model:
+def priced_model_message(model: Model, catalogue: Catalogue) -> model_pb2.Model:
     """The model as callers see it."""
+    message = model_message(model)
+    known = catalogue.price(model.provider_type, model.settings.provider_model_id)
+    if known is not None:
+        message.catalogue_price.CopyFrom(_price(known))
+    return message
+
+
+def model_message(model: Model) -> model_pb2.Model:
+    """The model without what the catalogue says of it."""
     settings = model.settings
     return model_pb2.Model(
         name=str(model.name),
@@ -68,42 +121,20 @@ def model_message(model: Model) -> model_pb2.Model:
     )
 
 
-def news_message(news: Snapshot | Heartbeat) -> snapshot_service_pb2.WatchSnapshotsResponse:
-    """What a router is told."""
-    match news:
-        case Snapshot():
-            return snapshot_service_pb2.WatchSnapshotsResponse(snapshot=_snapshot(news))
-        case Heartbeat():
-            return snapshot_service_pb2.WatchSnapshotsResponse(
-                heartbeat=snapshot_service_pb2.Heartbeat(revision=news.revision)
-            )
-        case _:
-            assert_never(news)
-
-
-def _snapshot(snapshot: Snapshot) -> snapshot_service_pb2.Snapshot:
-    return snapshot_service_pb2.Snapshot(
-        scope=str(snapshot.scope),
-        revision=snapshot.revision,
-        providers=[
-            snapshot_service_pb2.ProviderSnapshot(
-                provider=provider_message(each.provider), models=map(model_message, each.models)
-            )
-            for each in snapshot.providers
-        ],
-    )
-
-
 def _capabilities(capabilities: Capabilities) -> provider_pb2.Capabilities:
-    return provider_pb2.Capabilities(
-        streaming=capabilities.streaming,
-        tools=capabilities.tools,
-        json_schema=capabilities.json_schema,
-        images=capabilities.images,
-    )
+    return provider_pb2.Capabilities(**asdict(capabilities))
 
 
-def _price(price: ModelPrice) -> model_pb2.ModelPrice:
+def _limits(limits: ProviderLimits) -> provider_pb2.ProviderLimits | None:
+    return provider_pb2.ProviderLimits(**asdict(limits)) if limits != ProviderLimits() else None
+
+
+def _timeouts(timeouts: ProviderTimeouts) -> provider_pb2.ProviderTimeouts | None:
+    given = {name: _duration(value) for name, value in asdict(timeouts).items() if value is not None}
+    return provider_pb2.ProviderTimeouts(**given) if given else None
+
+
+def _price(price: ModelPrice | TokenPrices) -> model_pb2.ModelPrice:
     return model_pb2.ModelPrice(
         input_micro_usd_per_million=price.input,
         output_micro_usd_per_million=price.output,
@@ -111,6 +142,12 @@ def _price(price: ModelPrice) -> model_pb2.ModelPrice:
         cache_write_micro_usd_per_million=price.cache_write,
         reasoning_micro_usd_per_million=price.reasoning,
     )
+
+
+def _duration(value: timedelta) -> Duration:
+    message = Duration()
+    message.FromTimedelta(value)
+    return message
 
 
 def _timestamp(time: datetime) -> Timestamp:

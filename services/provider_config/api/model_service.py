@@ -11,13 +11,13 @@ from gatehouse.providerconfig.v1.model_service_pb2_grpc import ModelServiceServi
 from libs.core.clock import Clock
 from libs.core.page_tokens import encode_page_token
 from libs.core.resource_names import ModelName, ProviderName
-from libs.core.validation import FieldChecks
 from libs.telemetry import names
 from libs.telemetry.logs import get_logger
 from services.provider_config.api import convert, read_models
 from services.provider_config.api.acts import current_act
-from services.provider_config.api.read_names import etag_in, page_in
+from services.provider_config.api.read_names import page_in
 from services.provider_config.api.request_ids import remembered_as
+from services.provider_config.domain.catalogue import Catalogue
 from services.provider_config.domain.changes import once
 from services.provider_config.domain.create_model import CreateModel, create_model
 from services.provider_config.domain.delete_model import delete_model
@@ -31,9 +31,10 @@ _log = get_logger(__name__)
 class ModelServicer(ModelServiceServicer):
     """Manages the models of providers."""
 
-    def __init__(self, store: ConfigStore, *, clock: Clock) -> None:
+    def __init__(self, store: ConfigStore, *, clock: Clock, catalogue: Catalogue) -> None:
         self._store = store
         self._clock = clock
+        self._catalogue = catalogue
 
     async def CreateModel(self, request: pb.CreateModelRequest, _context: object) -> pb.CreateModelResponse:
         """Create a model."""
@@ -46,7 +47,7 @@ class ModelServicer(ModelServiceServicer):
         work = partial(
             once,
             request=remembered_as(request, caller=act.author.actor),
-            effect=partial(_create, command=command),
+            effect=partial(_create, command=command, catalogue=self._catalogue),
             encode=pb.CreateModelResponse.SerializeToString,
             decode=pb.CreateModelResponse.FromString,
             now=act.now,
@@ -58,7 +59,7 @@ class ModelServicer(ModelServiceServicer):
     async def GetModel(self, request: pb.GetModelRequest, _context: object) -> pb.GetModelResponse:
         """Read a model."""
         model = await self._store.read(partial(get_model, name=ModelName.parse(request.name)))
-        return pb.GetModelResponse(model=convert.model_message(model))
+        return pb.GetModelResponse(model=convert.priced_model_message(model, self._catalogue))
 
     async def ListModels(self, request: pb.ListModelsRequest, _context: object) -> pb.ListModelsResponse:
         """Read a page of the models of one provider."""
@@ -68,31 +69,30 @@ class ModelServicer(ModelServiceServicer):
         found = await self._store.read(partial(list_models, name=provider, after=after, size=size))
         more = len(found) > size
         return pb.ListModelsResponse(
-            models=map(convert.model_message, found[:size]),
+            models=[convert.priced_model_message(model, self._catalogue) for model in found[:size]],
             next_page_token=encode_page_token(found[size - 1].name.model, bound_to) if more else "",
         )
 
     async def UpdateModel(self, request: pb.UpdateModelRequest, _context: object) -> pb.UpdateModelResponse:
         """Change a model."""
         command = read_models.update_command(request, act=current_act("UpdateModel", self._clock))
-        changed = await self._store.write(partial(update_model, command=command))
+        changed = await self._store.write(partial(update_model, command=command, catalogue=self._catalogue))
         _log_change(str(command.name), changed.revision)
-        return pb.UpdateModelResponse(model=convert.model_message(changed.resource), revision=changed.revision)
+        model = convert.priced_model_message(changed.resource, self._catalogue)
+        return pb.UpdateModelResponse(model=model, revision=changed.revision)
 
     async def DeleteModel(self, request: pb.DeleteModelRequest, _context: object) -> pb.DeleteModelResponse:
         """Delete a model."""
-        name = ModelName.parse(request.name)
-        with FieldChecks() as check:
-            etag = etag_in(check, request.etag, field="etag")
-        act = current_act("DeleteModel", self._clock)
-        revision = await self._store.write(partial(delete_model, name=name, etag=etag, act=act))
-        _log_change(request.name, revision)
-        return pb.DeleteModelResponse(revision=revision)
+        command = read_models.delete_command(request, act=current_act("DeleteModel", self._clock))
+        deleted = await self._store.write(partial(delete_model, command=command))
+        _log_change(request.name, deleted.revision)
+        return pb.DeleteModelResponse(revision=deleted.revision, still_named_by=deleted.still_named_by)
 
 
-def _create(transaction: Transaction, command: CreateModel) -> pb.CreateModelResponse:
-    changed = create_model(transaction, command)
-    return pb.CreateModelResponse(model=convert.model_message(changed.resource), revision=changed.revision)
+def _create(transaction: Transaction, command: CreateModel, catalogue: Catalogue) -> pb.CreateModelResponse:
+    changed = create_model(transaction, command, catalogue)
+    model = convert.priced_model_message(changed.resource, catalogue)
+    return pb.CreateModelResponse(model=model, revision=changed.revision)
 
 
 def _log_change(name: str, revision: int) -> None:

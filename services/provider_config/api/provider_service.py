@@ -11,41 +11,38 @@ from gatehouse.providerconfig.v1.provider_service_pb2_grpc import ProviderServic
 from libs.core.clock import Clock
 from libs.core.page_tokens import encode_page_token
 from libs.core.resource_names import Owner, ProviderName
-from libs.core.validation import FieldChecks
 from libs.telemetry import names
 from libs.telemetry.logs import get_logger
 from services.provider_config.api import convert, read_providers
 from services.provider_config.api.acts import current_act
-from services.provider_config.api.read_names import etag_in, page_in
+from services.provider_config.api.page_bytes import fitting
+from services.provider_config.api.read_names import page_in, version_page_in
 from services.provider_config.api.request_ids import remembered_as
 from services.provider_config.domain.changes import once
 from services.provider_config.domain.create_provider import CreateProvider, create_provider
 from services.provider_config.domain.delete_provider import delete_provider
 from services.provider_config.domain.look_up import get_provider, list_providers
 from services.provider_config.domain.ports import ConfigStore, Transaction
+from services.provider_config.domain.provider_rules import ProviderRules
 from services.provider_config.domain.provider_types import PROVIDER_TYPES
-from services.provider_config.domain.update_provider import update_provider
+from services.provider_config.domain.provider_versions import list_provider_versions
+from services.provider_config.domain.update_provider import rollback_provider, update_provider
 
 _log = get_logger(__name__)
 
 
 class ProviderServicer(ProviderServiceServicer):
-    """Manages providers. `allow_loopback`: as in `endpoint_problem`."""
+    """Manages providers."""
 
-    def __init__(self, store: ConfigStore, *, clock: Clock, allow_loopback: bool) -> None:
+    def __init__(self, store: ConfigStore, *, clock: Clock, rules: ProviderRules) -> None:
         self._store = store
         self._clock = clock
-        self._allow_loopback = allow_loopback
+        self._rules = rules
 
     async def CreateProvider(self, request: pb.CreateProviderRequest, _context: object) -> pb.CreateProviderResponse:
         """Create a provider."""
         act = current_act("CreateProvider", self._clock)
-        command = read_providers.create_command(
-            request,
-            uid=str(uuid.uuid4()),
-            act=act,
-            allow_loopback=self._allow_loopback,
-        )
+        command = read_providers.create_command(request, uid=str(uuid.uuid4()), act=act, rules=self._rules)
         work = partial(
             once,
             request=remembered_as(request, caller=act.author.actor),
@@ -78,20 +75,43 @@ class ProviderServicer(ProviderServiceServicer):
     async def UpdateProvider(self, request: pb.UpdateProviderRequest, _context: object) -> pb.UpdateProviderResponse:
         """Change a provider."""
         act = current_act("UpdateProvider", self._clock)
-        command = read_providers.update_command(request, act=act, allow_loopback=self._allow_loopback)
-        changed = await self._store.write(partial(update_provider, command=command))
+        command = read_providers.update_command(request, act=act, rules=self._rules)
+        changed = await self._store.write(partial(update_provider, command=command, rules=self._rules))
         _log_change(str(command.name), changed.revision)
         return pb.UpdateProviderResponse(provider=convert.provider_message(changed.resource), revision=changed.revision)
 
     async def DeleteProvider(self, request: pb.DeleteProviderRequest, _context: object) -> pb.DeleteProviderResponse:
         """Delete a provider and its models."""
+        command = read_providers.delete_command(request, act=current_act("DeleteProvider", self._clock))
+        deleted = await self._store.write(partial(delete_provider, command=command))
+        _log_change(request.name, deleted.revision)
+        return pb.DeleteProviderResponse(revision=deleted.revision, still_named_by=deleted.still_named_by)
+
+    async def ListProviderVersions(
+        self, request: pb.ListProviderVersionsRequest, _context: object
+    ) -> pb.ListProviderVersionsResponse:
+        """Read a page of what a provider was."""
         name = ProviderName.parse(request.name)
-        with FieldChecks() as check:
-            etag = etag_in(check, request.etag, field="etag")
-        act = current_act("DeleteProvider", self._clock)
-        revision = await self._store.write(partial(delete_provider, name=name, etag=etag, act=act))
-        _log_change(request.name, revision)
-        return pb.DeleteProviderResponse(revision=revision)
+        bound_to = {"method": "ListProviderVersions", "name": request.name}
+        size, before = version_page_in(request.page_size, request.page_token, bound_to)
+        work = partial(list_provider_versions, name=name, before=before, size=size)
+        provider, found = await self._store.read(work)
+        versions = fitting([convert.provider_version_message(provider, each) for each in found[:size]])
+        more = len(found) > len(versions)
+        return pb.ListProviderVersionsResponse(
+            versions=versions,
+            next_page_token=encode_page_token(str(versions[-1].version), bound_to) if more else "",
+        )
+
+    async def RollbackProvider(
+        self, request: pb.RollbackProviderRequest, _context: object
+    ) -> pb.RollbackProviderResponse:
+        """Make a provider what it was."""
+        command = read_providers.rollback_command(request, act=current_act("RollbackProvider", self._clock))
+        changed = await self._store.write(partial(rollback_provider, command=command, rules=self._rules))
+        _log_change(request.name, changed.revision)
+        provider = convert.provider_message(changed.resource)
+        return pb.RollbackProviderResponse(provider=provider, revision=changed.revision)
 
     async def ListProviderTypes(
         self, _request: pb.ListProviderTypesRequest, _context: object

@@ -14,6 +14,7 @@ from services.provider_config.api.read_names import etag_in, name_in
 from services.provider_config.api.request_ids import check_request_id
 from services.provider_config.domain.changes import Act
 from services.provider_config.domain.create_model import CreateModel
+from services.provider_config.domain.delete_model import DeleteModel
 from services.provider_config.domain.model import ModelPrice, ModelSettings
 from services.provider_config.domain.provider_types import Capabilities
 from services.provider_config.domain.update_model import UpdateModel
@@ -39,6 +40,7 @@ def create_command(request: model_service_pb2.CreateModelRequest, *, uid: str, a
         settings=settings,
         uid=uid,
         act=act,
+        force=request.force,
         validate_only=request.validate_only,
     )
 
@@ -51,7 +53,17 @@ def update_command(request: model_service_pb2.UpdateModelRequest, *, act: Act) -
         changing = fields_to_change(check, request.update_mask, model, _MUTABLE)
         settings = _settings(check, model, changing)
         etag = etag_in(check, model.etag, field="model.etag")
-    return UpdateModel(name=name, fields=changing, settings=settings, etag=etag, act=act)
+    return UpdateModel(name=name, fields=changing, settings=settings, etag=etag, act=act, force=request.force)
+
+
+def delete_command(request: model_service_pb2.DeleteModelRequest, *, act: Act) -> DeleteModel:
+    """The checked request. Raises InvalidArgument naming every wrong field."""
+    with FieldChecks() as check:
+        name = name_in(check, ModelName.parse, request.name, field="name")
+        etag = etag_in(check, request.etag, field="etag")
+    # Without a name there was a violation, as above.
+    name = name or ModelName(ProviderName(Owner(), ""), "")
+    return DeleteModel(name=name, etag=etag, force=request.force, act=act)
 
 
 def _settings(check: FieldChecks, model: model_pb2.Model, wanted: AbstractSet[str]) -> ModelSettings:
@@ -71,8 +83,8 @@ def _settings(check: FieldChecks, model: model_pb2.Model, wanted: AbstractSet[st
         display_name=model.display_name,
         provider_model_id=model.provider_model_id,
         enabled=model.enabled if model.HasField("enabled") else True,
-        context_tokens=model.context_tokens,
-        max_output_tokens=model.max_output_tokens,
+        context_tokens=model.context_tokens if model.HasField("context_tokens") else None,
+        max_output_tokens=model.max_output_tokens if model.HasField("max_output_tokens") else None,
         capabilities=_capabilities(model.capabilities) if model.HasField("capabilities") else None,
         price=_price(model.price) if model.HasField("price") else None,
     )
@@ -83,9 +95,7 @@ def _check_number(check: FieldChecks, field: str, value: int, *, most: int) -> N
 
 
 def _capabilities(message: provider_pb2.Capabilities) -> Capabilities:
-    return Capabilities(
-        streaming=message.streaming, tools=message.tools, json_schema=message.json_schema, images=message.images
-    )
+    return Capabilities(**{each.name: getattr(message, each.name) for each in fields(Capabilities)})
 
 
 def _price(message: model_pb2.ModelPrice) -> ModelPrice:

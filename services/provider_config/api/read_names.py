@@ -1,20 +1,20 @@
-"""Names, pages and scopes of requests as domain values; every wrong field is collected."""
+"""Names and pages of requests as domain values; every wrong field is collected."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from typing import Protocol, TypeVar
-
-from gatehouse.providerconfig.v1 import snapshot_service_pb2
 
 from libs.core.errors import InvalidArgument
 from libs.core.page_tokens import decode_page_token, page_size
-from libs.core.resource_names import Owner
+from libs.core.resource_names import is_id
 from libs.core.validation import FieldChecks
+from services.provider_config.domain.errors import invalid_field
 
-MAX_SCOPES_IN_MESSAGE = 1000
 # Far above any etag: the bound only keeps nonsense out.
 _MAX_ETAG = 100
+_VERSION = re.compile(r"[1-9][0-9]{0,17}")
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -41,21 +41,20 @@ def etag_in(check: FieldChecks, etag: str, *, field: str) -> str:
 
 def page_in(size: int, token: str, arguments: Mapping[str, object]) -> tuple[int, str | None]:
     """How many to list, and after which id. Raises InvalidArgument."""
-    return page_size(size), decode_page_token(token, arguments)
+    after = decode_page_token(token, arguments)
+    # Anybody can compute the digest that binds a token, so what it holds is checked like any other field.
+    if after is not None and not is_id(after):
+        raise _not_ours()
+    return page_size(size), after
 
 
-def scopes_in(request: snapshot_service_pb2.WatchSnapshotsRequest) -> tuple[Sequence[Owner], Sequence[Owner]]:
-    """The scopes to watch and those to forget. Raises InvalidArgument."""
-    with FieldChecks() as check:
-        return _scopes(check, "watch", request.watch), _scopes(check, "forget", request.forget)
+def version_page_in(size: int, token: str, arguments: Mapping[str, object]) -> tuple[int, int | None]:
+    """How many versions to list, and before which one. Raises InvalidArgument."""
+    before = decode_page_token(token, arguments)
+    if before is not None and _VERSION.fullmatch(before) is None:
+        raise _not_ours()
+    return page_size(size), None if before is None else int(before)
 
 
-def _scopes(check: FieldChecks, field: str, names: Sequence[str]) -> Sequence[Owner]:
-    check.count(field, names, most=MAX_SCOPES_IN_MESSAGE)
-    scopes = []
-    for index, name in enumerate(names[:MAX_SCOPES_IN_MESSAGE]):
-        scope = name_in(check, Owner.parse, name, field=f"{field}[{index}]")
-        if scope is not None:
-            check.that(scope.user is None, f"{field}[{index}]", "must be platform or tenants/{tenant}")
-            scopes.append(scope)
-    return scopes
+def _not_ours() -> InvalidArgument:
+    return invalid_field("page_token", "is not a token this service issued")

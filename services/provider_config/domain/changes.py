@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from types import MappingProxyType
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from libs.core.audit_authors import Author, audit_event, chain_of
 from libs.core.resource_names import Owner
 from services.provider_config.domain.errors import etag_mismatch, scope_full
-from services.provider_config.domain.model import Model
 from services.provider_config.domain.ports import Request, Transaction
-from services.provider_config.domain.provider import Provider
 from services.provider_config.domain.scope_size import MAX_SCOPE_BYTES
 
 T = TypeVar("T")
@@ -53,6 +51,12 @@ def record(
     )
 
 
+def differing(before: Any, after: Any) -> str:
+    """The names of the fields in which two settings of one type differ, separated by commas: a detail of `record`."""
+    names = (each.name for each in fields(before))
+    return ",".join(sorted(name for name in names if getattr(before, name) != getattr(after, name)))
+
+
 @dataclass(frozen=True, slots=True)
 class Changed(Generic[T]):
     """A resource after a change, and the revision at which routers know of it; 0 when nothing was stored."""
@@ -61,7 +65,21 @@ class Changed(Generic[T]):
     revision: int
 
 
-def check_etag(resource: Provider | Model, etag: str) -> None:
+class Tagged(Protocol):
+    """A resource that tells its versions apart."""
+
+    @property
+    def name(self) -> object:
+        """Its name."""
+        ...
+
+    @property
+    def etag(self) -> str:
+        """Of this version."""
+        ...
+
+
+def check_etag(resource: Tagged, etag: str) -> None:
     """Raise Aborted `ETAG_MISMATCH` when `etag` is set and not the resource's."""
     if etag and etag != resource.etag:
         raise etag_mismatch(resource.name)

@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from libs.core.resource_names import ModelName
-from services.provider_config.domain.changes import Changed, check_scope_size
+from services.provider_config.domain.catalogue import Catalogue
+from services.provider_config.domain.changes import Act, Changed, check_scope_size, record
 from services.provider_config.domain.errors import model_exists
 from services.provider_config.domain.look_up import get_provider
 from services.provider_config.domain.model import Model, ModelSettings
+from services.provider_config.domain.model_price import check_price
 from services.provider_config.domain.ports import Transaction
 from services.provider_config.domain.scope_size import model_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateModel:
-    """A checked request."""
+    """A checked request. `force`: take any price."""
 
     name: ModelName
     settings: ModelSettings
     uid: str
-    now: datetime
+    act: Act
+    force: bool = False
     validate_only: bool = False
 
 
-def create_model(transaction: Transaction, command: CreateModel) -> Changed[Model]:
-    """Store the model.
+def create_model(transaction: Transaction, command: CreateModel, catalogue: Catalogue) -> Changed[Model]:
+    """Store the model, with what the catalogue knows where nothing is set.
 
-    Raises NotFound `PROVIDER_NOT_FOUND`, AlreadyExists `MODEL_EXISTS`, ResourceExhausted `SCOPE_FULL`.
+    Raises NotFound `PROVIDER_NOT_FOUND`, AlreadyExists `MODEL_EXISTS`, InvalidArgument, ResourceExhausted
+    `SCOPE_FULL`, FailedPrecondition `AUDIT_LOG_DAMAGED`.
     """
     provider = get_provider(transaction, command.name.provider)
     if transaction.models.get(command.name) is not None:
@@ -37,12 +40,16 @@ def create_model(transaction: Transaction, command: CreateModel) -> Changed[Mode
         name=command.name,
         uid=command.uid,
         version=1,
-        settings=command.settings.completed(command.name, provider.provider_type),
-        create_time=command.now,
-        update_time=command.now,
+        provider_type=provider.type,
+        settings=command.settings.completed(command.name, provider.provider_type, catalogue),
+        create_time=command.act.now,
+        update_time=command.act.now,
     )
+    if not command.force:
+        check_price(model, catalogue)
     check_scope_size(transaction, provider.scope, grows_by=model_bytes(model))
     if command.validate_only:
         return Changed(model, 0)
     transaction.models.add(model, provider)
-    return Changed(model, transaction.advance(provider.scope))
+    record(transaction, command.act, model.name, provider.name.owner)
+    return Changed(model, transaction.advance(provider.scope, provider.name))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from libs.core.resource_names import ProviderName
-from services.provider_config.domain.changes import Changed, check_scope_size
-from services.provider_config.domain.default_provider import yield_default
+from services.provider_config.domain.change_provider import taken_from
+from services.provider_config.domain.changes import Act, Changed, check_scope_size, record
+from services.provider_config.domain.default_provider import yield_defaults
 from services.provider_config.domain.errors import provider_exists
 from services.provider_config.domain.ports import Transaction
 from services.provider_config.domain.provider import Provider, ProviderSettings
+from services.provider_config.domain.provider_versions import add_provider
 from services.provider_config.domain.scope_size import provider_bytes
 
 
@@ -21,16 +22,15 @@ class CreateProvider:
     name: ProviderName
     type: str
     settings: ProviderSettings
-    created_by: str
     uid: str
-    now: datetime
+    act: Act
     validate_only: bool = False
 
 
 def create_provider(transaction: Transaction, command: CreateProvider) -> Changed[Provider]:
-    """Store the provider; as default, it takes that from the owner's other one.
+    """Store the provider; what it is the default of, it takes from the owner's others.
 
-    Raises AlreadyExists `PROVIDER_EXISTS` and ResourceExhausted `SCOPE_FULL`.
+    Raises AlreadyExists `PROVIDER_EXISTS`, ResourceExhausted `SCOPE_FULL` and FailedPrecondition `AUDIT_LOG_DAMAGED`.
     """
     if transaction.providers.get(command.name) is not None:
         raise provider_exists(command.name)
@@ -40,14 +40,15 @@ def create_provider(transaction: Transaction, command: CreateProvider) -> Change
         version=1,
         type=command.type,
         settings=command.settings,
-        created_by=command.created_by,
-        create_time=command.now,
-        update_time=command.now,
+        created_by=command.act.author.actor,
+        create_time=command.act.now,
+        update_time=command.act.now,
     )
     check_scope_size(transaction, provider.scope, grows_by=provider_bytes(provider))
     if command.validate_only:
         return Changed(provider, 0)
-    if provider.settings.is_default:
-        yield_default(transaction, provider, now=command.now)
-    transaction.providers.add(provider)
-    return Changed(provider, transaction.advance(provider.scope))
+    yielded = yield_defaults(transaction, provider, command.act)
+    add_provider(transaction, provider, command.act)
+    details = {"type": provider.type, **taken_from(yielded)}
+    record(transaction, command.act, provider.name, provider.name.owner, details)
+    return Changed(provider, transaction.advance(provider.scope, provider.name, *yielded))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 
 from libs.core.errors import (
     Aborted,
     AlreadyExists,
+    FailedPrecondition,
     FieldViolation,
     Internal,
     InvalidArgument,
     NotFound,
+    PreconditionViolation,
     QuotaViolation,
     ResourceExhausted,
     Unavailable,
@@ -27,7 +30,18 @@ class Reason(enum.StrEnum):
     PROVIDER_EXISTS = "PROVIDER_EXISTS"
     MODEL_NOT_FOUND = "MODEL_NOT_FOUND"
     MODEL_EXISTS = "MODEL_EXISTS"
+    PROVIDER_IN_USE = "PROVIDER_IN_USE"
+    MODEL_IN_USE = "MODEL_IN_USE"
     SCOPE_FULL = "SCOPE_FULL"
+    ROUTE_NOT_FOUND = "ROUTE_NOT_FOUND"
+    ROUTE_EXISTS = "ROUTE_EXISTS"
+    ROUTE_IN_USE = "ROUTE_IN_USE"
+    VERSION_NOT_FOUND = "VERSION_NOT_FOUND"
+    PROFILE_NOT_FOUND = "PROFILE_NOT_FOUND"
+    PROFILE_EXISTS = "PROFILE_EXISTS"
+    TOO_MANY_PROFILES = "TOO_MANY_PROFILES"
+    DATABASE_BUSY = "DATABASE_BUSY"
+    AUDIT_LOG_DAMAGED = "AUDIT_LOG_DAMAGED"
     DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
     INTERNAL = "INTERNAL"
 
@@ -62,7 +76,38 @@ def model_exists(name: ModelName) -> AlreadyExists:
     return AlreadyExists(Reason.MODEL_EXISTS, f"{name} exists already", metadata={"name": str(name)})
 
 
-def etag_mismatch(name: ProviderName | ModelName) -> Aborted:
+def provider_in_use(name: ProviderName, users: Sequence[str]) -> FailedPrecondition:
+    """The resources `users` name it."""
+    return _in_use(Reason.PROVIDER_IN_USE, name, users)
+
+
+def model_in_use(name: ModelName, users: Sequence[str]) -> FailedPrecondition:
+    """The resources `users` name it."""
+    return _in_use(Reason.MODEL_IN_USE, name, users)
+
+
+def _in_use(reason: Reason, name: object, users: Sequence[str]) -> FailedPrecondition:
+    more = f" and {len(users) - 1} more" if len(users) > 1 else ""
+    return FailedPrecondition(
+        reason,
+        f"{name} is named by {users[0]}{more}; change them, or set force",
+        metadata={"name": str(name), "count": str(len(users))},
+        precondition_violations=tuple(
+            PreconditionViolation(type=reason, subject=user, description=f"names {name}") for user in users
+        ),
+    )
+
+
+def version_not_found(name: object, version: int) -> NotFound:
+    """The resource has no such version, or none any more."""
+    return NotFound(
+        Reason.VERSION_NOT_FOUND,
+        f"{name} has no version {version}, or it is older than what is kept",
+        metadata={"name": str(name), "version": str(version)},
+    )
+
+
+def etag_mismatch(name: object) -> Aborted:
     """Somebody else changed it since the caller read it."""
     return Aborted(
         Reason.ETAG_MISMATCH,
@@ -75,8 +120,8 @@ def scope_full(scope: Owner, most_bytes: int) -> ResourceExhausted:
     """A tenant's configuration has reached its size limit."""
     return ResourceExhausted(
         Reason.SCOPE_FULL,
-        f"{scope} and its users hold about {most_bytes // 1000} kB of providers and models, the most there can be; "
-        "delete some, or shorten their texts",
+        f"{scope} and its users hold about {most_bytes // 1000} kB of configuration, the most there can be; "
+        "delete what is not needed, or shorten its texts",
         metadata={"scope": str(scope)},
         quota_violations=(QuotaViolation(subject=str(scope), description="size of its configuration"),),
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from libs.core.resource_names import ModelName
+from services.provider_config.domain.catalogue import Catalogue
 from services.provider_config.domain.etag import etag_of
 from services.provider_config.domain.provider_types import Capabilities, ProviderType
 
@@ -25,34 +26,43 @@ class ModelPrice:
 class ModelSettings:
     """What can be changed of a model; names and bounds as in `model.proto`.
 
-    An empty `provider_model_id` becomes the model's id, and `capabilities` of None those of the provider's type,
-    when the model is stored.
+    When the model is stored, an empty `provider_model_id` becomes the model's id, and a size or `capabilities` of None
+    what is known of it; of a stored model none of them is None.
     """
 
     display_name: str = ""
     provider_model_id: str = ""
     enabled: bool = True
-    context_tokens: int = 0
-    max_output_tokens: int = 0
+    context_tokens: int | None = None
+    max_output_tokens: int | None = None
     capabilities: Capabilities | None = None
     price: ModelPrice | None = None
 
-    def completed(self, name: ModelName, provider_type: ProviderType) -> ModelSettings:
+    def completed(self, name: ModelName, provider_type: ProviderType, catalogue: Catalogue) -> ModelSettings:
         """With defaults where nothing is set."""
+        provider_model_id = self.provider_model_id or name.model
+        known = catalogue.facts(provider_type.id, provider_model_id)
+        capabilities = self.capabilities
+        if capabilities is None:
+            abilities = known.capabilities
+            capabilities = provider_type.capabilities if abilities is None else Capabilities.named(abilities)
         return replace(
             self,
-            provider_model_id=self.provider_model_id or name.model,
-            capabilities=self.capabilities or provider_type.capabilities,
+            provider_model_id=provider_model_id,
+            context_tokens=_first(self.context_tokens, known.context_tokens),
+            max_output_tokens=_first(self.max_output_tokens, known.max_output_tokens),
+            capabilities=capabilities,
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A model as stored. `version` counts its changes from 1; times are UTC."""
+    """A model as stored. `version` counts its changes from 1; times are UTC; `provider_type` is its provider's."""
 
     name: ModelName
     uid: str
     version: int
+    provider_type: str
     settings: ModelSettings
     create_time: datetime
     update_time: datetime
@@ -65,3 +75,8 @@ class Model:
     def changed(self, settings: ModelSettings, *, now: datetime) -> Model:
         """The next version, with `settings`."""
         return replace(self, settings=settings, version=self.version + 1, update_time=now)
+
+
+def _first(given: int | None, known: int | None) -> int:
+    """What was given, else what is known, else 0, which means unknown."""
+    return given if given is not None else known or 0

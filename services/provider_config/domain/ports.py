@@ -5,16 +5,22 @@ The functions inside a transaction are synchronous and may be run again, so they
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import enum
+from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from libs.core.audit import AuditEvent, AuditFilter, ChainedEvent
-from libs.core.resource_names import ModelName, Owner, ProviderName
+from libs.core.audit_log import AuditLog
+from libs.core.audit_verification import ChainVerification
+from libs.core.resource_names import KeyName, ModelName, Owner, ProviderName
 from services.provider_config.domain.model import Model
-from services.provider_config.domain.provider import Provider
-from services.provider_config.domain.snapshot import Snapshot
+from services.provider_config.domain.provider import Provider, ProviderSettings, ProviderTest
+from services.provider_config.domain.route import RouteSettings
+from services.provider_config.domain.routing_ports import Policies, PreferenceSets, Profiles, Routes
+from services.provider_config.domain.snapshot import Changes, Snapshot
+from services.provider_config.domain.versions import Versions
 
 T = TypeVar("T")
 
@@ -44,12 +50,20 @@ class Providers(Protocol):
         """The one provider of `owner` that has `is_default`."""
         ...
 
+    def defaults_of_tasks(self, owner: Owner, tasks: Collection[str]) -> Sequence[Provider]:
+        """The providers of `owner` that are the default for any of `tasks`."""
+        ...
+
     def add(self, provider: Provider) -> None:
         """Store a new provider. Raises AlreadyExists `PROVIDER_EXISTS`."""
         ...
 
     def put(self, provider: Provider) -> None:
-        """Store a new version of a provider."""
+        """Store a new version of a provider, but for its `last_test`."""
+        ...
+
+    def put_test(self, provider: Provider, test: ProviderTest) -> None:
+        """Store what a test of a provider found; for everybody but its readers that is no change."""
         ...
 
     def remove(self, provider: Provider) -> None:
@@ -81,22 +95,6 @@ class Models(Protocol):
         ...
 
 
-class AuditLog(Protocol):
-    """The audit chains. Nothing in them is ever changed."""
-
-    def append(self, event: AuditEvent) -> None:
-        """Add an event to the chain it names. Raises FailedPrecondition `AUDIT_LOG_DAMAGED`."""
-        ...
-
-    def page(self, scope: str, wanted: AuditFilter, *, before: int | None, limit: int) -> Sequence[ChainedEvent]:
-        """Up to `limit` events, newest first, those before the sequence `before`."""
-        ...
-
-    def following(self, scope: str, *, after: int, limit: int) -> Sequence[ChainedEvent]:
-        """Up to `limit` events in their order, those after the sequence `after`."""
-        ...
-
-
 class Requests(Protocol):
     """The responses of the last 24 hours."""
 
@@ -118,8 +116,38 @@ class Transaction(Protocol):
         ...
 
     @property
+    def provider_versions(self) -> Versions[ProviderSettings]:
+        """What the providers were."""
+        ...
+
+    @property
     def models(self) -> Models:
         """The models."""
+        ...
+
+    @property
+    def routes(self) -> Routes:
+        """The routes."""
+        ...
+
+    @property
+    def route_versions(self) -> Versions[RouteSettings]:
+        """What routes were."""
+        ...
+
+    @property
+    def policies(self) -> Policies:
+        """The policies of tenants."""
+        ...
+
+    @property
+    def preferences(self) -> PreferenceSets:
+        """The preferences of users."""
+        ...
+
+    @property
+    def profiles(self) -> Profiles:
+        """The profiles."""
         ...
 
     @property
@@ -132,6 +160,10 @@ class Transaction(Protocol):
         """The audit chains."""
         ...
 
+    def users_of(self, provider: ProviderName, model: str | None) -> Sequence[str]:
+        """The names of the routes, preferences and profiles that name `provider`, or its `model`; sorted."""
+        ...
+
     def revision(self) -> int:
         """The revision of the last change, 0 before the first."""
         ...
@@ -140,16 +172,64 @@ class Transaction(Protocol):
         """Count a change of `scope`; its revision. `changed` are the names of what changed or is gone."""
         ...
 
-    def changes_since(self, revision: int) -> Mapping[Owner, int]:
+    def count_on(self, beyond: int) -> int:
+        """Give out no revision up to `beyond`, and take what anybody holds from before for unknown; the new revision.
+
+        For a database that was put back to an older state. Where it has gone on beyond `beyond` already, nothing happens.
+        """
+        ...
+
+    def changes_since(self, revision: int) -> Changes:
         """The scopes changed after `revision`, each with the revision of its last change."""
+        ...
+
+    def unchanged(self, held: Mapping[Owner, int]) -> AbstractSet[Owner]:
+        """Those of the scopes in which nothing changed since the revision they are held at."""
         ...
 
     def snapshot(self, scope: Owner) -> Snapshot:
         """All that `scope` holds."""
         ...
 
+    def changed_names(self, scope: Owner, *, since: int) -> AbstractSet[str] | None:
+        """The names in `scope` that changed after a revision; None when that is not known any more, or never was."""
+        ...
+
     def scope_bytes(self, scope: Owner) -> int:
-        """The sum of `provider_bytes` and `model_bytes` over `scope`."""
+        """The sum of what each resource of `scope` takes in a snapshot at most."""
+        ...
+
+
+class KeyUsability(enum.Enum):
+    """Whether a key could be opened; as in `key_access_service.proto`."""
+
+    USABLE = "USABLE"
+    MISSING = "MISSING"
+    DISABLED = "DISABLED"
+    ORIGIN_MISMATCH = "ORIGIN_MISMATCH"
+    NO_VERSION = "NO_VERSION"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyCheck:
+    """What key_vault knows of a key. `origin`: the one it was entered for, empty when it does not exist.
+
+    `refused_by_provider`: when it was last used, or its credit is used up. It can be opened all the same.
+    """
+
+    usability: KeyUsability
+    origin: str = ""
+    refused_by_provider: bool = False
+
+
+class KeyChecks(Protocol):
+    """What can be asked of key_vault about keys without opening them."""
+
+    async def check(self, wanted: Sequence[tuple[KeyName, str]]) -> Sequence[KeyCheck]:
+        """The findings about keys, each to be sent to an origin (empty: any), in their order; at most 256.
+
+        Raises Unavailable.
+        """
         ...
 
 
@@ -165,4 +245,8 @@ class ConfigStore(Protocol):
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """Run `work`, which changes nothing, on one snapshot. Raises Unavailable."""
+        ...
+
+    async def verify_audit(self, scope: str) -> ChainVerification:
+        """Hold the audit chain of `scope` against its hashes and its sealed head. Raises Unavailable."""
         ...

@@ -2,16 +2,63 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 from libs.core.resource_names import KeyName, Owner, ProviderName
-from libs.core.validation import FieldChecks
 from services.provider_config.domain.etag import etag_of
 from services.provider_config.domain.provider_types import PROVIDER_TYPES, ProviderType
 
 DEFAULT_PRIORITY = 100
+# Ours to write, and kept short: it is in every list of providers, whose size is bounded.
+MAX_TEST_MESSAGE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderLimits:
+    """What each router sends to a provider at most; 0: no limit."""
+
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
+    concurrent_requests: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderTimeouts:
+    """How long a provider may take; None: as the router is set up."""
+
+    connect: timedelta | None = None
+    first_event: timedelta | None = None
+    idle: timedelta | None = None
+    total: timedelta | None = None
+
+
+class ProviderTestOutcome(enum.StrEnum):
+    """Values of the API's `ProviderTestOutcome` without their prefix."""
+
+    OK = "OK"
+    BAD_KEY = "BAD_KEY"
+    NO_PERMISSION = "NO_PERMISSION"
+    WRONG_ENDPOINT = "WRONG_ENDPOINT"
+    UNKNOWN_MODEL = "UNKNOWN_MODEL"
+    UNREACHABLE = "UNREACHABLE"
+    RATE_LIMITED = "RATE_LIMITED"
+    PROVIDER_ERROR = "PROVIDER_ERROR"
+    KEY_UNUSABLE = "KEY_UNUSABLE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderTest:
+    """What a test of a provider found, at `time`, UTC. `message`: at most MAX_TEST_MESSAGE characters of ASCII."""
+
+    time: datetime
+    outcome: ProviderTestOutcome
+    message: str
+    duration: timedelta
+    model_count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,20 +76,20 @@ class ProviderSettings:
     active: bool = True
     is_default: bool = False
     priority: int = DEFAULT_PRIORITY
+    weight: int | None = None
+    default_for_tasks: tuple[str, ...] = ()
+    limits: ProviderLimits = ProviderLimits()
+    timeouts: ProviderTimeouts = ProviderTimeouts()
+    max_retries: int | None = None
+    default_temperature: float | None = None
+    default_max_output_tokens: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
-
-    def completed(self, provider_type: ProviderType, check: FieldChecks) -> ProviderSettings:
-        """With the type's default address where none is set; `check` learns what the type requires and lacks."""
-        base_url = self.base_url or provider_type.default_base_url
-        check.that(bool(base_url), "provider.base_url", f"is required: {provider_type.id} has no default")
-        needs_key = provider_type.requires_key and self.key is None
-        check.that(not needs_key, "provider.key", f"is required: {provider_type.id} needs a key")
-        return replace(self, base_url=base_url)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """A provider as stored. `version` counts its changes from 1; times are UTC."""
+    """A provider as stored. `version` counts its changes from 1; times are UTC. A test of it is no change."""
 
     name: ProviderName
     uid: str
@@ -52,6 +99,7 @@ class Provider:
     created_by: str
     create_time: datetime
     update_time: datetime
+    last_test: ProviderTest | None = None
 
     @property
     def etag(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
@@ -16,6 +17,9 @@ from services.provider_config.domain.provider_types import Capabilities
 from services.provider_config.domain.scope_size import model_bytes
 from services.provider_config.storage.tables import models, providers
 
+# Each has a column of its name.
+_CAPABILITIES = tuple(each.name for each in fields(Capabilities))
+
 
 class SqlModels:
     """The models as one transaction sees them."""
@@ -26,7 +30,7 @@ class SqlModels:
     def get(self, name: ModelName) -> Model | None:
         """The model called `name`."""
         query = (
-            select(models)
+            select(models, providers.c.type)
             .join(providers, providers.c.uid == models.c.provider_uid)
             .where(
                 providers.c.owner == str(name.provider.owner),
@@ -35,26 +39,26 @@ class SqlModels:
             )
         )
         row = self._connection.execute(query).one_or_none()
-        return None if row is None else _model(row, name.provider)
+        return None if row is None else _model(row, name.provider, row.type)
 
     def page(self, provider: Provider, *, after: str | None, limit: int) -> Sequence[Model]:
         """Up to `limit` models of `provider`, by id, those after the id `after`."""
         query = select(models).where(models.c.provider_uid == provider.uid).order_by(models.c.id).limit(limit)
         if after is not None:
             query = query.where(models.c.id > after)
-        return [_model(row, provider.name) for row in self._connection.execute(query)]
+        return [_model(row, provider.name, provider.type) for row in self._connection.execute(query)]
 
     def of_scope(self, scope: Owner, names: Mapping[str, ProviderName]) -> Mapping[str, Sequence[Model]]:
         """The models of all providers of `scope`, by id, under the uid of their provider; `names` are theirs."""
         query = (
-            select(models)
+            select(models, providers.c.type)
             .join(providers, providers.c.uid == models.c.provider_uid)
             .where(providers.c.scope == str(scope))
             .order_by(models.c.id)
         )
         found: dict[str, list[Model]] = {}
         for row in self._connection.execute(query):
-            found.setdefault(row.provider_uid, []).append(_model(row, names[row.provider_uid]))
+            found.setdefault(row.provider_uid, []).append(_model(row, names[row.provider_uid], row.type))
         return found
 
     def add(self, model: Model, provider: Provider) -> None:
@@ -81,12 +85,9 @@ def _values(model: Model) -> dict[str, Any]:
         "display_name": settings.display_name,
         "provider_model_id": settings.provider_model_id,
         "enabled": settings.enabled,
-        "context_tokens": settings.context_tokens,
-        "max_output_tokens": settings.max_output_tokens,
-        "streaming": capabilities.streaming,
-        "tools": capabilities.tools,
-        "json_schema": capabilities.json_schema,
-        "images": capabilities.images,
+        "context_tokens": settings.context_tokens or 0,
+        "max_output_tokens": settings.max_output_tokens or 0,
+        **{name: getattr(capabilities, name) for name in _CAPABILITIES},
         "input_pico_usd": price and price.input,
         "output_pico_usd": price and price.output,
         "cache_read_pico_usd": price and price.cache_read,
@@ -98,20 +99,19 @@ def _values(model: Model) -> dict[str, Any]:
     }
 
 
-def _model(row: Row[Any], provider: ProviderName) -> Model:
+def _model(row: Row[Any], provider: ProviderName, provider_type: str) -> Model:
     return Model(
         name=ModelName(provider, row.id),
         uid=row.uid,
         version=row.version,
+        provider_type=provider_type,
         settings=ModelSettings(
             display_name=row.display_name,
             provider_model_id=row.provider_model_id,
             enabled=row.enabled,
             context_tokens=row.context_tokens,
             max_output_tokens=row.max_output_tokens,
-            capabilities=Capabilities(
-                streaming=row.streaming, tools=row.tools, json_schema=row.json_schema, images=row.images
-            ),
+            capabilities=Capabilities(**{name: getattr(row, name) for name in _CAPABILITIES}),
             price=_price(row),
         ),
         create_time=row.create_time,

@@ -1,0 +1,63 @@
+"""What a provider was, and going back to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from libs.core.resource_names import ProviderName
+from services.provider_config.domain.changes import Act
+from services.provider_config.domain.errors import version_not_found
+from services.provider_config.domain.look_up import get_provider
+from services.provider_config.domain.ports import Transaction
+from services.provider_config.domain.provider import Provider, ProviderSettings
+from services.provider_config.domain.versions import Version
+
+
+def add_provider(transaction: Transaction, provider: Provider, act: Act) -> None:
+    """Store a new provider and its first version. Raises AlreadyExists `PROVIDER_EXISTS`."""
+    transaction.providers.add(provider)
+    _keep(transaction, provider, act)
+
+
+def put_provider(transaction: Transaction, provider: Provider, act: Act) -> None:
+    """Store a new version of a provider."""
+    transaction.providers.put(provider)
+    _keep(transaction, provider, act)
+
+
+def _keep(transaction: Transaction, provider: Provider, act: Act) -> None:
+    version = Version(
+        version=provider.version, changed_by=act.author.actor, change_time=act.now, settings=provider.settings
+    )
+    transaction.provider_versions.add(provider.uid, version)
+
+
+def list_provider_versions(
+    transaction: Transaction, name: ProviderName, *, before: int | None, size: int
+) -> tuple[Provider, Sequence[Version[ProviderSettings]]]:
+    """The provider and a page of its versions, newest first, and one more when there is a next page.
+
+    Raises NotFound `PROVIDER_NOT_FOUND`.
+    """
+    provider = get_provider(transaction, name)
+    return provider, transaction.provider_versions.page(provider.uid, before=before, limit=size + 1)
+
+
+def get_provider_version(transaction: Transaction, name: ProviderName, version: int) -> Version[ProviderSettings]:
+    """What the provider was. Raises NotFound `PROVIDER_NOT_FOUND` or `VERSION_NOT_FOUND`."""
+    found = transaction.provider_versions.get(get_provider(transaction, name).uid, version)
+    if found is None:
+        raise version_not_found(name, version)
+    return found
+
+
+def as_it_was(provider: Provider, version: Version[ProviderSettings]) -> Provider:
+    """The provider at an earlier version of it."""
+    return replace(
+        provider,
+        version=version.version,
+        settings=version.settings,
+        update_time=version.change_time,
+        last_test=None,
+    )
