@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from libs.core.resource_names import Owner, ProviderName, RouteName
 from services.provider_config.domain.etag import etag_of
 from services.provider_config.domain.provider_types import Capabilities
+from services.provider_config.domain.versions import Version
 
 
 class RoutingStrategy(enum.StrEnum):
@@ -144,3 +145,7 @@ class Route:
     def changed(self, settings: RouteSettings, *, now: datetime) -> Route:
         """The next version, with `settings`."""
         return replace(self, settings=settings, version=self.version + 1, update_time=now)
+
+    def at(self, version: Version[RouteSettings]) -> Route:
+        """What it was."""
+        return replace(self, settings=version.settings, version=version.version, update_time=version.change_time)

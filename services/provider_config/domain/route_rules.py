@@ -42,13 +42,14 @@ def check_route(check: FieldChecks, settings: RouteSettings) -> None:
 
 def _check_tiers(check: FieldChecks, tiers: Sequence[ComplexityTier]) -> None:
     check.count("route.tiers", tiers, least=MIN_TIERS, most=MAX_TIERS)
-    before = -1
+    before: int | None = None
     seen: set[str] = set()
     for index, tier in enumerate(tiers):
         field = f"route.tiers[{index}]"
         check.that(tier.tier_id not in seen, f"{field}.tier_id", "must differ from those of the other tiers")
         seen.add(tier.tier_id)
-        check.that(tier.most_score > before, f"{field}.most_score", "must be above that of the tier before")
+        rises = before is None or tier.most_score > before
+        check.that(rises, f"{field}.most_score", "must be above that of the tier before")
         before = tier.most_score
         _check_distinct(check, f"{field}.targets", tier.targets)
     if tiers:
