@@ -12,17 +12,25 @@ from gatehouse.keyvault.v1.key_access_service_pb2_grpc import KeyAccessServiceSe
 from libs.rpc.context import current
 from services.key_vault.api import convert
 from services.key_vault.domain.access_keys import KeyAccessor
+from services.key_vault.domain.check_keys import check_keys
 from services.key_vault.domain.key_outcome import KeyOutcome
+from services.key_vault.domain.ports import KeyStore
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class KeyAccessServicer(KeyAccessServiceServicer):
-    """Opens keys for the router; the interceptors let nobody else in."""
+    """Opens keys for the router, and tells it and provider_config of them; the interceptors let nobody else in."""
 
     def __init__(
-        self, access: KeyAccessor, record: Callable[[Sequence[KeyOutcome]], Awaitable[None]], *, domain: str
+        self,
+        store: KeyStore,
+        access: KeyAccessor,
+        record: Callable[[Sequence[KeyOutcome]], Awaitable[None]],
+        *,
+        domain: str,
     ) -> None:
+        self._store = store
         self._access = access
         self._record = record
         self._domain = domain
@@ -39,3 +47,8 @@ class KeyAccessServicer(KeyAccessServiceServicer):
         """See the proto."""
         await self._record(convert.key_outcomes(request))
         return pb.ReportKeyOutcomesResponse()
+
+    async def CheckKeys(self, request: pb.CheckKeysRequest, context: _Context) -> pb.CheckKeysResponse:
+        """See the proto."""
+        checks = convert.key_checks(request)
+        return convert.check_response(await self._store.read(lambda transaction: check_keys(transaction, checks)))

@@ -247,6 +247,16 @@ class SealedKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyOutline:
+    """What is to be known of a key without opening it. `has_material`: its version in use could be opened."""
+
+    state: KeyState
+    origin: str
+    has_material: bool
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedKey:
     """An opened key. Neither stored nor logged, and used for one call. `fallback_version` is 0 when none overlaps.
 

@@ -12,12 +12,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from libs.core.audit import AuditEvent, AuditFilter, AuditHead, ChainedEvent
+from libs.core.audit import AuditHead
+from libs.core.audit_log import AuditLog
 from libs.core.audit_verification import ChainVerification
 from libs.core.errors import GatehouseError
 from libs.core.resource_names import KeyName, Owner
 from libs.core.secret import Secret
-from services.key_vault.domain.key import Condition, Key, KeyState, KeyStatus, SealedKey, VaultSecretRef
+from services.key_vault.domain.key import (
+    Condition,
+    Key,
+    KeyOutline,
+    KeyState,
+    KeyStatus,
+    SealedKey,
+    VaultSecretRef,
+)
 from services.key_vault.domain.key_outcome import KeyNotification, NotificationType
 from services.key_vault.domain.key_use import KeyUseCount
 from services.key_vault.domain.rewrap_run import RewrapRun
@@ -97,6 +106,10 @@ class Keys(Protocol):
         """Those of `versions` that exist and are not destroyed, in one query."""
         ...
 
+    def outlines(self, names: Collection[KeyName]) -> Mapping[KeyName, KeyOutline]:
+        """What is to be known of those of `names` that exist without opening them, in one query."""
+        ...
+
     def add(self, key: Key, ciphertext: str) -> None:
         """Store a new key; `ciphertext` is empty for one in the operator's Vault. Raises AlreadyExists `KEY_EXISTS`."""
         ...
@@ -148,20 +161,8 @@ class Requests(Protocol):
         ...
 
 
-class AuditLog(Protocol):
-    """The audit chains. Nothing in them is ever changed."""
-
-    def append(self, event: AuditEvent) -> None:
-        """Add an event to the chain it names."""
-        ...
-
-    def page(self, scope: str, wanted: AuditFilter, *, before: int | None, limit: int) -> Sequence[ChainedEvent]:
-        """Up to `limit` events, newest first, those before the sequence `before`."""
-        ...
-
-    def following(self, scope: str, *, after: int, limit: int) -> Sequence[ChainedEvent]:
-        """Up to `limit` events in their order, those after the sequence `after`."""
-        ...
+class AnchoredAuditLog(AuditLog, Protocol):
+    """The audit chains, and where they end."""
 
     def heads(self) -> Sequence[AuditHead]:
         """The heads of all chains, but those that do not carry this deployment's seal: nobody must vouch for them."""
@@ -258,7 +259,7 @@ class KeyTransaction(Protocol):
         ...
 
     @property
-    def audit(self) -> AuditLog:
+    def audit(self) -> AnchoredAuditLog:
         """The audit chains."""
         ...
 

@@ -24,8 +24,9 @@ from sqlalchemy import (
 from libs.core.resource_names import KeyName, Owner
 from libs.storage.conflicts import on_duplicate
 from services.key_vault.domain.errors import key_exists
-from services.key_vault.domain.key import Condition, Key, KeyVersion, SealedKey
+from services.key_vault.domain.key import Condition, Key, KeyOutline, KeyVersion, SealedKey
 from services.key_vault.domain.ports import KeyFilter, WrappedVersion
+from services.key_vault.storage.key_outlines import key_outlines
 from services.key_vault.storage.key_rows import (
     changing_columns,
     ciphertext_columns,
@@ -75,6 +76,10 @@ class KeyRepository:
     def sealed_versions(self, versions: Collection[tuple[KeyName, int]]) -> Mapping[tuple[KeyName, int], SealedKey]:
         """See `Keys`."""
         return named_versions(self._connection, versions)
+
+    def outlines(self, names: Collection[KeyName]) -> Mapping[KeyName, KeyOutline]:
+        """See `Keys`."""
+        return key_outlines(self._connection, names)
 
     def add(self, key: Key, ciphertext: str) -> None:
         """See `Keys`."""

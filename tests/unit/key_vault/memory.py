@@ -18,7 +18,7 @@ from libs.core.errors import GatehouseError, InvalidArgument
 from libs.core.resource_names import KeyName, Owner
 from libs.core.secret import Secret
 from services.key_vault.domain.errors import key_exists, vault_secret_missing, vault_secret_not_allowed
-from services.key_vault.domain.key import Key, KeyStatus, KeyVersion, SealedKey, VaultSecretRef
+from services.key_vault.domain.key import Key, KeyOutline, KeyStatus, KeyVersion, SealedKey, VaultSecretRef
 from services.key_vault.domain.key_outcome import KeyNotification
 from services.key_vault.domain.key_use import KeyUseCount
 from services.key_vault.domain.ports import (
@@ -93,6 +93,20 @@ class MemoryKeys:
             for name, key in self._content.keys.items()
             for version in key.versions
             if (name, version.number) in versions and version.destroy_time is None
+        }
+
+    def outlines(self, names: Collection[KeyName]) -> Mapping[KeyName, KeyOutline]:
+        return {
+            name: KeyOutline(
+                state=key.state,
+                origin=key.origin,
+                has_material=bool(
+                    self._content.ciphertexts.get((key.uid, key.version)) or key.current.vault_secret is not None
+                ),
+                condition=key.status.condition,
+            )
+            for name in names
+            if (key := self._content.keys.get(name)) is not None
         }
 
     def add(self, key: Key, ciphertext: str) -> None:

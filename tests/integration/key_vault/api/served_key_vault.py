@@ -104,7 +104,7 @@ async def served_key_vault(
     directory: Path, openbao: ThrowAwayVault, database_url: str, **changes: Any
 ) -> AsyncIterator[ServedKeyVault]:
     """Serve it; `changes` are settings."""
-    identities = Identities(directory / "state", ("key-vault", "router", "usage-accounting"))
+    identities = Identities(directory / "state", ("key-vault", "router", "usage-accounting", "provider-config"))
     fingerprint_key = directory / "fingerprint.key"
     if not fingerprint_key.exists():
         fingerprint_key.write_text(secrets.token_hex(32))

@@ -31,6 +31,14 @@ QUERIES: dict[str, tuple[Query, list[str]]] = {
         lambda each: KeyRepository(each).sealed({NAME, BOBS}),
         ["keys USING INDEX sqlite_autoindex_keys_2 (name=?)", f"{VERSION_KEY} (key_uid=? AND version=?)"],
     ),
+    "to check": (
+        lambda each: KeyRepository(each).outlines({NAME, BOBS}),
+        [
+            "keys USING INDEX sqlite_autoindex_keys_2 (name=?)",
+            f"{VERSION_KEY} (key_uid=? AND version=?)",
+            "key_status_1",
+        ],
+    ),
     "by number": (
         lambda each: KeyRepository(each).sealed_versions({(NAME, 1)}),
         ["keys USING INDEX sqlite_autoindex_keys_2 (name=?)", f"{VERSION_KEY} (key_uid=?)"],
