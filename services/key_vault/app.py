@@ -7,6 +7,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from gatehouse.keyvault.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
@@ -15,10 +16,12 @@ from gatehouse.keyvault.v1.key_maintenance_service_pb2_grpc import add_KeyMainte
 from gatehouse.keyvault.v1.key_service_pb2_grpc import add_KeyServiceServicer_to_server
 
 from libs.core.audit_authors import Occasion
+from libs.core.audit_log import append_all
 from libs.core.audit_seal import HeadSeal
 from libs.core.clock import SystemClock
 from libs.rpc.batcher import Batcher
 from libs.rpc.databases import open_database, wrong_seal
+from libs.rpc.denial_recorder import DenialRecorder
 from libs.rpc.recurring import Recurring
 from libs.rpc.service import Service
 from libs.rpc.settings import WrongSetting, read_key_file
@@ -30,14 +33,13 @@ from services.key_vault.anchors.anchor_url import AnchorUrl
 from services.key_vault.anchors.no_anchors import NoAnchors
 from services.key_vault.api.audit_service import AuditServicer
 from services.key_vault.api.bearers import VerifiedBearers
-from services.key_vault.api.denial_hook import denial_hook
+from services.key_vault.api.denied_keys import key_denial
 from services.key_vault.api.key_access_service import KeyAccessServicer
 from services.key_vault.api.key_maintenance_service import KeyMaintenanceServicer
 from services.key_vault.api.key_service import KeyServicer
 from services.key_vault.domain.access_keys import KeyAccessor
 from services.key_vault.domain.anchor_audit import AnchorStore, AuditAnchorer, AuditVerifier
 from services.key_vault.domain.create_key import KeyCreator
-from services.key_vault.domain.denials import DenialRecorder
 from services.key_vault.domain.digests import Digests
 from services.key_vault.domain.expire_versions import VersionExpirer
 from services.key_vault.domain.import_environment import EnvironmentImporter, EnvironmentKey, ImportOutcome
@@ -87,8 +89,8 @@ async def compose(settings: Settings, service: Service) -> None:
     service.on_close("vault", vault.close, ready=vault.ping)
     allowed = _allowed_secrets(settings)
     uses = KeyUseCounter(clock)
-    denials = DenialRecorder(store, clock, new_uid=_new_uid, lost=_denials_lost)
-    service.denied = denial_hook(denials)
+    denials = DenialRecorder(lambda events: store.write(partial(append_all, events)), clock, new_uid=_new_uid)
+    service.denied = denials.record
 
     def used(opened: Sequence[tuple[OpenedVersion, str]]) -> None:
         uses.opened(opened)
@@ -120,7 +122,8 @@ async def compose(settings: Settings, service: Service) -> None:
     service.add(
         add_KeyAccessServiceServicer_to_server,
         KeyAccessServicer(
-            KeyAccessor(bearers=VerifiedBearers(service.verifier), submit=rounds.submit, denied=denials.key_access),
+            store,
+            KeyAccessor(bearers=VerifiedBearers(service.verifier), submit=rounds.submit, denied=key_denial(denials)),
             OutcomeRecorder(store=store, clock=clock, new_uid=_new_uid, notified=_notified),
             domain=DOMAIN,
         ),
@@ -266,10 +269,6 @@ def _notified(notification: KeyNotification) -> None:
 
 def _refused(wrapped: WrappedVersion) -> None:
     _log.warning(names.EVENT_REWRAP_REFUSED, owner=str(wrapped.owner), key_uid=wrapped.key_uid, version=wrapped.version)
-
-
-def _denials_lost(count: int) -> None:
-    _log.error(names.EVENT_DENIALS_LOST, count=count)
 
 
 def _new_uid() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
 from typing import Any
 
 import grpc
@@ -12,12 +11,10 @@ from gatehouse.keyvault.v1.audit_service_pb2_grpc import AuditServiceServicer
 
 from libs.core.audit_authors import Occasion
 from libs.core.page_tokens import decode_page_token, encode_page_token, page_size
-from libs.core.validation import FieldChecks
-from libs.rpc.authors import current_author
+from libs.rpc.audit_messages import chain_named
+from libs.rpc.audit_reader import AuditReader
 from services.key_vault.api import read_audit
-from services.key_vault.api.cursors import event_cursor, event_place
 from services.key_vault.domain.anchor_audit import AuditVerdict
-from services.key_vault.domain.export_audit import begin_export, following
 from services.key_vault.domain.ports import KeyStore
 
 _Context = grpc.aio.ServicerContext[Any, Any]
@@ -34,45 +31,25 @@ class AuditServicer(AuditServiceServicer):
     ) -> None:
         self._store = store
         self._verify = verify
-        self._occasion = occasion
+        self._reader = AuditReader(store, read_audit.MESSAGES, occasion)
 
     async def ListAuditEvents(
         self, request: pb.ListAuditEventsRequest, context: _Context
     ) -> pb.ListAuditEventsResponse:
         """See the proto."""
-        scope = read_audit.chain_named(request.parent)
-        wanted = read_audit.audit_filter(request.filter)
-        size = page_size(request.page_size)
-        arguments = {"parent": request.parent, "filter": request.filter.SerializeToString(deterministic=True).hex()}
-        before = event_place(decode_page_token(request.page_token, arguments))
-        events = await self._store.read(
-            lambda transaction: transaction.audit.page(scope, wanted, before=before, limit=size + 1)
-        )
-        more = encode_page_token(event_cursor(events[size - 1].sequence), arguments) if len(events) > size else ""
-        shown = map(read_audit.event_message, events[:size])
-        return pb.ListAuditEventsResponse(events=shown, next_page_token=more)
+        events, more = await self._reader.page(request)
+        return pb.ListAuditEventsResponse(events=events, next_page_token=more)
 
     async def ExportAuditEvents(
         self, request: pb.ExportAuditEventsRequest, context: _Context
     ) -> AsyncIterator[pb.ExportAuditEventsResponse]:
         """See the proto."""
-        scope = read_audit.chain_named(request.parent)
-        with FieldChecks() as check:
-            check.that(request.after_sequence >= 0, "after_sequence", "must not be negative")
-        author, occasion, after = current_author(), self._occasion(), request.after_sequence
-        await self._store.write(
-            lambda transaction: begin_export(transaction, scope, author, occasion, after_sequence=after)
-        )
-        while True:
-            events = await self._store.read(partial(following, scope, after))
-            if not events:
-                return
-            yield pb.ExportAuditEventsResponse(events=map(read_audit.event_message, events))
-            after = events[-1].sequence
+        async for events in self._reader.export(request):
+            yield pb.ExportAuditEventsResponse(events=events)
 
     async def VerifyAuditLog(self, request: pb.VerifyAuditLogRequest, context: _Context) -> pb.VerifyAuditLogResponse:
         """See the proto."""
-        return read_audit.verdict_message(await self._verify(read_audit.chain_named(request.parent)))
+        return read_audit.verdict_message(await self._verify(chain_named(request.parent)))
 
     async def ListKeyUse(self, request: pb.ListKeyUseRequest, context: _Context) -> pb.ListKeyUseResponse:
         """See the proto."""

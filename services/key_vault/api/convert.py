@@ -13,9 +13,10 @@ from libs.core.errors import GatehouseError, InvalidArgument
 from libs.core.resource_names import KeyName
 from libs.core.validation import FieldChecks
 from libs.rpc.status import to_item_status
+from libs.rpc.times import time_of, timestamp
 from services.key_vault.api.read_keys import CONDITIONS, STATES, key_name
-from services.key_vault.api.times import time_of, timestamp
 from services.key_vault.domain.access_keys import KeyAccess
+from services.key_vault.domain.check_keys import KeyCheck, KeyCheckResult, KeyUsability
 from services.key_vault.domain.errors import invalid_field
 from services.key_vault.domain.key import Key, KeyStatus, KeyVersion, VaultSecretRef, VersionState
 from services.key_vault.domain.key_outcome import KeyNotification, KeyOutcome, NotificationType
@@ -32,6 +33,13 @@ _VERSION_STATES = {
     VersionState.OVERLAPPING: key_pb2.KEY_VERSION_STATE_OVERLAPPING,
     VersionState.RETIRED: key_pb2.KEY_VERSION_STATE_RETIRED,
     VersionState.DESTROYED: key_pb2.KEY_VERSION_STATE_DESTROYED,
+}
+_USABILITIES = {
+    KeyUsability.USABLE: access_pb.KEY_USABILITY_USABLE,
+    KeyUsability.MISSING: access_pb.KEY_USABILITY_MISSING,
+    KeyUsability.DISABLED: access_pb.KEY_USABILITY_DISABLED,
+    KeyUsability.ORIGIN_MISMATCH: access_pb.KEY_USABILITY_ORIGIN_MISMATCH,
+    KeyUsability.NO_VERSION: access_pb.KEY_USABILITY_NO_VERSION,
 }
 _NOTIFICATION_TYPES = {
     NotificationType.REJECTED: key_pb2.KEY_NOTIFICATION_TYPE_REJECTED,
@@ -85,6 +93,28 @@ def key_outcomes(request: access_pb.ReportKeyOutcomesRequest) -> list[KeyOutcome
         check.count("outcomes", request.outcomes, least=1, most=MOST_OUTCOMES)
         check.done()
         return [_key_outcome(check, f"outcomes[{number}]", each) for number, each in enumerate(request.outcomes)]
+
+
+def key_checks(request: access_pb.CheckKeysRequest) -> list[KeyCheck]:
+    """The keys to look at. Raises InvalidArgument."""
+    with FieldChecks() as check:
+        check.count("items", request.items, least=1, most=MOST_ITEMS)
+        check.done()
+        return [_key_check(check, f"items[{number}]", item) for number, item in enumerate(request.items)]
+
+
+def check_response(results: Iterable[KeyCheckResult]) -> access_pb.CheckKeysResponse:
+    """What the batch found."""
+    return access_pb.CheckKeysResponse(
+        results=[
+            access_pb.KeyCheckResult(
+                usability=_USABILITIES[result.usability],
+                origin=result.origin,
+                refused_by_provider=result.refused_by_provider,
+            )
+            for result in results
+        ]
+    )
 
 
 def notification_message(notification: KeyNotification) -> key_pb2.KeyNotification:
@@ -152,7 +182,22 @@ def _key_access(field: str, item: access_pb.KeyAccess, service: str) -> KeyAcces
         return invalid_field(f"{field}.origin", "must be an origin such as https://api.openai.com")
     if item.version < 0:
         return invalid_field(f"{field}.version", "must not be negative")
-    return KeyAccess(name=name, origin=origin, caller_token=item.caller_token, service=service, version=item.version)
+    return KeyAccess(
+        name=name,
+        origin=origin,
+        caller_token=item.caller_token,
+        service=service,
+        version=item.version,
+        probe=item.purpose == access_pb.KEY_PURPOSE_PROBE,
+    )
+
+
+def _key_check(check: FieldChecks, field: str, item: access_pb.KeyCheck) -> KeyCheck:
+    name = key_name(check, item.name, field=f"{field}.name")
+    origin = normalised_origin(item.origin) if item.origin else None
+    wrong = item.origin and origin is None
+    check.that(not wrong, f"{field}.origin", "must be empty or an origin such as https://api.openai.com")
+    return KeyCheck(name=name, origin=origin)
 
 
 def _access_result(result: Opened, domain: str) -> access_pb.KeyAccessResult:

@@ -20,7 +20,6 @@ _MICROSECOND = timedelta(microseconds=1)
 _KEY = re.compile(rf"(?P<user>{ID_PATTERN})?/(?P<key>{ID_PATTERN})")
 # Up to the year 2286; a uid has no more characters than its column takes.
 _NOTIFICATION = re.compile(r"(?P<time_us>[0-9]{1,16})/(?P<uid>[!-~]{1,36})")
-_EVENT = re.compile(r"[1-9][0-9]{0,17}")
 
 
 def key_cursor(last: KeyName) -> str:
@@ -47,16 +46,6 @@ def notification_place(cursor: str | None) -> tuple[datetime, str] | None:
         return None
     found = _matched(_NOTIFICATION, cursor)
     return _EPOCH + int(found["time_us"]) * _MICROSECOND, found["uid"]
-
-
-def event_cursor(last_sequence: int) -> str:
-    """The cursor that continues a list of audit events after the one with this sequence."""
-    return str(last_sequence)
-
-
-def event_place(cursor: str | None) -> int | None:
-    """The sequence in a cursor, None for the first page."""
-    return None if cursor is None else int(_matched(_EVENT, cursor)[0])
 
 
 def _matched(pattern: re.Pattern[str], cursor: str) -> re.Match[str]:

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 from gatehouse.keyvault.v1 import audit_service_pb2 as pb
 
+from libs.core import audit_log
 from libs.core.audit_authors import Occasion
 from libs.core.errors import InvalidArgument
 from libs.core.resource_names import KeyName, Owner
 from libs.identity.caller import Caller, Role
 from libs.rpc.context import RequestContext, enter
 from services.key_vault.api.audit_service import AuditServicer
-from services.key_vault.domain import export_audit
 from services.key_vault.domain.anchor_audit import AuditVerdict
 from tests.unit.key_vault.world import CREATE, World
 
@@ -41,7 +41,7 @@ class Audited:
 
 @pytest.fixture
 async def audited(monkeypatch: pytest.MonkeyPatch) -> Audited:
-    monkeypatch.setattr(export_audit, "MOST_TOGETHER", 2)
+    monkeypatch.setattr(audit_log, "EXPORTED_TOGETHER", 2)
     audited = Audited()
     for number in range(5):
         await audited.world.create(replace(CREATE, name=KeyName(Owner("acme"), f"k{number}")))

@@ -17,8 +17,8 @@ from libs.core.resource_names import KeyName
 from libs.core.secret import Secret
 from libs.core.validation import FieldChecks
 from libs.rpc.status import from_item_status
+from libs.rpc.times import time_of, timestamp
 from services.key_vault.api import convert
-from services.key_vault.api.times import time_of, timestamp
 from services.key_vault.domain.access_keys import KeyAccess
 from services.key_vault.domain.errors import origin_mismatch
 from services.key_vault.domain.key import (

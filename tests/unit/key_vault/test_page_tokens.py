@@ -21,12 +21,11 @@ from libs.core.audit_authors import Occasion
 from libs.core.errors import InvalidArgument
 from libs.core.page_tokens import encode_page_token
 from libs.core.resource_names import KeyName, Owner
+from libs.rpc.audit_reader import event_cursor, event_place
 from libs.storage.database import Database
 from libs.storage.migrations import upgrade
 from services.key_vault.api.audit_service import AuditServicer
 from services.key_vault.api.cursors import (
-    event_cursor,
-    event_place,
     key_cursor,
     key_place,
     notification_cursor,

@@ -3,52 +3,73 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import TypeVar
+import io
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import pytest
 
 from libs.core.audit import AuditEvent, AuditOutcome
 from libs.core.audit_authors import Author
 from libs.core.errors import FailedPrecondition, Unavailable
-from libs.core.resource_names import KeyName
 from libs.identity.caller import Caller, Role
+from libs.rpc import denial_recorder
+from libs.rpc.denial_recorder import DenialRecorder
 from libs.rpc.denials import Denial
-from services.key_vault.api.denial_hook import denial_hook
-from services.key_vault.domain import denials
-from services.key_vault.domain.denials import DenialRecorder
-from services.key_vault.domain.permission import Bearer
-from services.key_vault.domain.ports import KeyTransaction
-from tests.unit.key_vault.world import World
+from libs.telemetry.telemetry import configure
 
-T = TypeVar("T")
 EVE = Author(actor="tenants/globex/users/eve", roles=("member",), address="192.0.2.9", request_id="req-9")
 DOWN = Unavailable("DATABASE_UNAVAILABLE", "down")
 
 
+class StoppedClock:
+    """Always the same time."""
+
+    def now(self) -> datetime:
+        return datetime(2026, 1, 2, tzinfo=UTC)
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
 class Denials:
-    """A recorder over a store whose writes can be held up."""
+    """A recorder over chains in memory, to which appending can be held up and made to fail."""
 
     def __init__(self) -> None:
-        self.world = World()
+        self.events: list[AuditEvent] = []
+        self.failure: Exception | None = None
         self.lost: list[int] = []
         self.writes = 0
         self.may_write = asyncio.Event()
         self.may_write.set()
-        self.recorder = DenialRecorder(self, self.world.clock, new_uid=self.world.new_uid, lost=self.lost.append)  # type: ignore[arg-type]
+        self.recorder = DenialRecorder(
+            self._append, StoppedClock(), new_uid=lambda: str(uuid.uuid4()), lost=self.lost.append
+        )
 
-    async def write(self, work: Callable[[KeyTransaction], T]) -> T:
+    async def _append(self, events: Sequence[AuditEvent]) -> None:
+        """All of them or none."""
         self.writes += 1
         await self.may_write.wait()
         # No database answers in the same step.
         await asyncio.sleep(0)
-        return await self.world.store.write(work)
+        if self.failure is not None:
+            raise self.failure
+        for event in events:
+            self.check(event)
+        self.events += events
+
+    def check(self, event: AuditEvent) -> None:
+        """Raises what keeps `event` out of its chain."""
 
     def deny(self, target: str, *, tenant: str | None = "globex") -> None:
         self.recorder.add(EVE, tenant, action="DeleteKey", target=target, reason="PERMISSION_DENIED")
 
+    def of(self, scope: str) -> list[AuditEvent]:
+        return [event for event in self.events if event.scope == scope]
+
     def targets(self, scope: str = "tenants/globex") -> list[str]:
-        return [event.target for event in self.world.audited(scope)]
+        return [event.target for event in self.of(scope)]
 
 
 @pytest.fixture
@@ -59,7 +80,7 @@ async def gathered() -> Denials:
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> int:
     """Room for few denials."""
-    monkeypatch.setattr(denials, "MOST_WAITING", 5)
+    monkeypatch.setattr(denial_recorder, "MOST_WAITING", 5)
     return 5
 
 
@@ -71,7 +92,7 @@ async def settle() -> None:
 async def test_a_denial_stands_in_the_log_of_the_tenant_that_tried(gathered: Denials) -> None:
     gathered.deny("tenants/acme/keys/openai")
     await gathered.recorder.store()
-    (event,) = gathered.world.audited("tenants/globex")
+    (event,) = gathered.of("tenants/globex")
     assert (event.actor, event.roles, event.address, event.request_id) == (
         "tenants/globex/users/eve",
         ("member",),
@@ -84,28 +105,13 @@ async def test_a_denial_stands_in_the_log_of_the_tenant_that_tried(gathered: Den
         AuditOutcome.DENIED,
         "PERMISSION_DENIED",
     )
-    assert gathered.world.audited("tenants/acme") == []
+    assert gathered.of("tenants/acme") == []
 
 
 async def test_the_denial_of_somebody_outside_every_tenant_stands_in_the_platforms_log(gathered: Denials) -> None:
     gathered.deny("platform/keys/openai", tenant=None)
     await gathered.recorder.store()
     assert gathered.targets("platform") == ["platform/keys/openai"]
-
-
-async def test_reaching_for_a_key_in_a_call_is_recorded(gathered: Denials) -> None:
-    bearer = Bearer(tenant="globex", user="eve", actor="tenants/globex/users/eve", roles=("member", "admin"))
-    gathered.recorder.key_access(bearer, KeyName.parse("tenants/acme/keys/openai"), "req-4")
-    await gathered.recorder.store()
-    (event,) = gathered.world.audited("tenants/globex")
-    assert (event.action, event.target, event.actor, event.roles, event.request_id, event.reason) == (
-        "AccessKeys",
-        "tenants/acme/keys/openai",
-        "tenants/globex/users/eve",
-        ("admin", "member"),
-        "req-4",
-        "PERMISSION_DENIED",
-    )
 
 
 async def test_the_hook_records_before_it_returns(gathered: Denials) -> None:
@@ -118,8 +124,8 @@ async def test_the_hook_records_before_it_returns(gathered: Denials) -> None:
         address="192.0.2.9",
         request_id="req-9",
     )
-    await denial_hook(gathered.recorder)(denial)
-    (event,) = gathered.world.audited("tenants/globex")
+    await gathered.recorder.record(denial)
+    (event,) = gathered.of("tenants/globex")
     assert (event.action, event.target, event.reason) == ("RotateKey", "", "FRESH_AUTHENTICATION_REQUIRED")
     assert (event.actor, event.roles, event.address, event.request_id) == (
         "tenants/globex/users/eve",
@@ -138,8 +144,8 @@ async def test_a_service_that_is_denied_is_recorded_too(gathered: Denials) -> No
         address="",
         request_id="r",
     )
-    await denial_hook(gathered.recorder)(denial)
-    assert [event.actor for event in gathered.world.audited("platform")] == ["services/usage-accounting"]
+    await gathered.recorder.record(denial)
+    assert [event.actor for event in gathered.of("platform")] == ["services/usage-accounting"]
 
 
 async def test_many_are_stored_together(gathered: Denials) -> None:
@@ -155,11 +161,11 @@ async def test_what_could_not_be_stored_waits_in_its_order(gathered: Denials) ->
     names = [f"tenants/acme/keys/{number}" for number in range(250)]
     for name in names:
         gathered.deny(name)
-    gathered.world.store.failure = DOWN
+    gathered.failure = DOWN
     with pytest.raises(Unavailable):
         await gathered.recorder.store()
     gathered.deny("tenants/acme/keys/last")
-    gathered.world.store.failure = None
+    gathered.failure = None
     await gathered.recorder.store()
     assert gathered.targets() == [*names, "tenants/acme/keys/last"]
     assert gathered.lost == []
@@ -223,14 +229,13 @@ async def test_whoever_comes_meanwhile_waits_for_its_own_denial_and_not_for_thos
     assert gathered.writes == 2
 
 
-async def test_a_flood_of_denials_keeps_nobody_waiting_for_its_end(gathered: Denials) -> None:
-    write = gathered.world.store.write
-
-    async def ever_more(work: Callable[[KeyTransaction], T]) -> T:
+async def test_a_flood_of_denials_keeps_nobody_waiting_for_its_end(
+    gathered: Denials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ever_more(_: AuditEvent) -> None:
         gathered.deny("tenants/acme/keys/more")
-        return await write(work)
 
-    gathered.world.store.write = ever_more  # type: ignore[method-assign]
+    monkeypatch.setattr(gathered, "check", ever_more)
     gathered.deny("tenants/acme/keys/first")
     await gathered.recorder.store()
     assert gathered.targets() == ["tenants/acme/keys/first"]
@@ -238,7 +243,7 @@ async def test_a_flood_of_denials_keeps_nobody_waiting_for_its_end(gathered: Den
 
 async def test_an_outage_that_others_met_is_met_by_whoever_waited_for_them(gathered: Denials) -> None:
     gathered.may_write.clear()
-    gathered.world.store.failure = DOWN
+    gathered.failure = DOWN
     gathered.deny("tenants/acme/keys/first")
     first = asyncio.create_task(gathered.recorder.store())
     await settle()
@@ -249,14 +254,14 @@ async def test_an_outage_that_others_met_is_met_by_whoever_waited_for_them(gathe
     for storing in (first, second):
         with pytest.raises(Unavailable):
             await storing
-    gathered.world.store.failure = None
+    gathered.failure = None
     await gathered.recorder.store()
     assert gathered.targets() == ["tenants/acme/keys/first", "tenants/acme/keys/second"]
 
 
 async def test_a_failure_after_everybody_gave_up_is_no_noise(gathered: Denials) -> None:
     gathered.may_write.clear()
-    gathered.world.store.failure = DOWN
+    gathered.failure = DOWN
     gathered.deny("tenants/acme/keys/x")
     impatient = asyncio.create_task(gathered.recorder.store())
     await settle()
@@ -264,7 +269,7 @@ async def test_a_failure_after_everybody_gave_up_is_no_noise(gathered: Denials) 
     await asyncio.wait({impatient})
     gathered.may_write.set()
     await settle()
-    gathered.world.store.failure = None
+    gathered.failure = None
     await gathered.recorder.store()
     assert gathered.targets() == ["tenants/acme/keys/x"]
 
@@ -272,15 +277,11 @@ async def test_a_failure_after_everybody_gave_up_is_no_noise(gathered: Denials) 
 async def test_a_damaged_log_keeps_no_other_tenants_denials_waiting(
     gathered: Denials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    audit = gathered.world.store.transaction.audit
-    append = audit.append
-
     def damaged(event: AuditEvent) -> None:
         if event.scope == "tenants/globex":
             raise FailedPrecondition("AUDIT_LOG_DAMAGED", "changed from outside")
-        append(event)
 
-    monkeypatch.setattr(audit, "append", damaged)
+    monkeypatch.setattr(gathered, "check", damaged)
     for number in range(3):
         gathered.deny(f"a/{number}", tenant="acme")
         gathered.deny(f"g/{number}", tenant="globex")
@@ -297,17 +298,14 @@ async def test_a_damaged_log_keeps_no_other_tenants_denials_waiting(
 async def test_a_database_that_goes_away_while_each_is_tried_alone_loses_none_and_doubles_none(
     gathered: Denials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    audit = gathered.world.store.transaction.audit
-    append = audit.append
     answers = iter([None, RuntimeError("defect"), None, DOWN])
 
-    def failing(event: AuditEvent) -> None:
+    def failing(_: AuditEvent) -> None:
         error = next(answers, None)
         if error is not None:
             raise error
-        append(event)
 
-    monkeypatch.setattr(audit, "append", failing)
+    monkeypatch.setattr(gathered, "check", failing)
     names = [f"tenants/acme/keys/{number}" for number in range(3)]
     for name in names:
         gathered.deny(name)
@@ -322,7 +320,7 @@ async def test_a_database_that_goes_away_while_each_is_tried_alone_loses_none_an
 async def test_one_tenant_that_tries_a_lot_crowds_out_nobody(
     gathered: Denials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(denials, "MOST_WAITING_OF_CHAIN", 3)
+    monkeypatch.setattr(denial_recorder, "MOST_WAITING_OF_CHAIN", 3)
     for number in range(5):
         gathered.deny(f"tenants/acme/keys/k{number}")
     gathered.deny("tenants/acme/keys/x", tenant="other")
@@ -334,3 +332,19 @@ async def test_one_tenant_that_tries_a_lot_crowds_out_nobody(
     gathered.deny("tenants/acme/keys/later")
     await gathered.recorder.store()
     assert gathered.targets()[-1] == "tenants/acme/keys/later"
+
+
+async def test_what_is_lost_is_said_in_the_log_unless_somebody_else_is_told() -> None:
+    async def append(_: Sequence[AuditEvent]) -> None:
+        raise FailedPrecondition("AUDIT_LOG_DAMAGED", "changed from outside")
+
+    stream = io.BytesIO()
+    telemetry = configure("test", stream=stream)
+    try:
+        recorder = DenialRecorder(append, StoppedClock(), new_uid=lambda: str(uuid.uuid4()))
+        recorder.add(EVE, "globex", action="DeleteKey", target="tenants/acme/keys/x", reason="PERMISSION_DENIED")
+        with pytest.raises(FailedPrecondition):
+            await recorder.store()
+    finally:
+        telemetry.restore_logs()
+    assert b"denials_lost" in stream.getvalue()

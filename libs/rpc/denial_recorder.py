@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 
 from libs.core.audit import AuditEvent
 from libs.core.audit_authors import Author, audit_event, chain_of
 from libs.core.clock import Clock
 from libs.core.errors import Unavailable
-from libs.core.resource_names import KeyName, Owner
-from services.key_vault.domain.errors import Reason
-from services.key_vault.domain.permission import Bearer
-from services.key_vault.domain.ports import KeyStore, KeyTransaction
+from libs.core.resource_names import Owner
+from libs.rpc.denials import Denial
+from libs.telemetry import names
+from libs.telemetry.logs import get_logger
 
+_log = get_logger(__name__)
 MOST_WAITING = 10_000
 MOST_WAITING_OF_CHAIN = 1_000
 """One tenant that tries a lot must not crowd out what others tried."""
 _MOST_TOGETHER = 200
 
 
+def log_lost(count: int) -> None:
+    """Write to the log that denials were dropped."""
+    _log.error(names.EVENT_DENIALS_LOST, count=count)
+
+
 class DenialRecorder:
     """Gathers denials and stores them together. For use from one event loop.
+
+    `append` adds events to their chains in one transaction; it raises Unavailable while the database does not answer,
+    and whatever keeps one of the events out of its chain.
 
     A denial stands in the chain of the tenant that tried, not of the one it reached for: a stranger must not be able to
     fill another's log. `lost` is told, whenever some were to be stored, how many were dropped since because the
@@ -32,9 +40,14 @@ class DenialRecorder:
     """
 
     def __init__(
-        self, store: KeyStore, clock: Clock, *, new_uid: Callable[[], str], lost: Callable[[int], None]
+        self,
+        append: Callable[[Sequence[AuditEvent]], Awaitable[object]],
+        clock: Clock,
+        *,
+        new_uid: Callable[[], str],
+        lost: Callable[[int], None] = log_lost,
     ) -> None:
-        self._store = store
+        self._append = append
         self._clock = clock
         self._new_uid = new_uid
         self._lost = lost
@@ -43,10 +56,23 @@ class DenialRecorder:
         self._dropped = 0
         self._storing: asyncio.Task[None] | None = None
 
-    def key_access(self, bearer: Bearer, name: KeyName, request_id: str) -> None:
-        """A call of `bearer` was to be made with a key that is not for it."""
-        author = Author(actor=bearer.actor, roles=bearer.roles, request_id=request_id)
-        self.add(author, bearer.tenant, action="AccessKeys", target=str(name), reason=Reason.PERMISSION_DENIED)
+    async def record(self, denial: Denial) -> None:
+        """Store what authorization refused: a `DenialHook`. Raises as `store` does."""
+        caller = denial.caller
+        author = Author(
+            actor=caller.actor,
+            roles=tuple(sorted(role.value for role in caller.roles)),
+            address=denial.address,
+            request_id=denial.request_id,
+        )
+        self.add(
+            author,
+            caller.tenant,
+            action=denial.method.rpartition("/")[2],
+            target=denial.resource or "",
+            reason=denial.reason,
+        )
+        await self.store()
 
     def add(self, author: Author, tenant: str | None, *, action: str, target: str, reason: str) -> None:
         """A caller of `tenant` was denied `action`. It is dropped when too many wait."""
@@ -87,7 +113,7 @@ class DenialRecorder:
             while left:
                 events = list(islice(self._waiting, 1 if to_try_alone else min(left, _MOST_TOGETHER)))
                 try:
-                    await self._store.write(partial(_append, events))
+                    await self._append(events)
                 except Unavailable:
                     raise
                 except Exception as error:  # noqa: BLE001 - one tenant's damaged chain keeps no other's waiting
@@ -112,8 +138,3 @@ class DenialRecorder:
         dropped, self._dropped = self._dropped, 0
         if dropped:
             self._lost(dropped)
-
-
-def _append(events: Sequence[AuditEvent], transaction: KeyTransaction) -> None:
-    for event in events:
-        transaction.audit.append(event)
