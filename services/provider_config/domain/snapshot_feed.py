@@ -167,7 +167,9 @@ class SnapshotFeed:
         except GatehouseError as error:
             # The routers must be told what there is even so.
             if not self._stuck:
-                _log.warning("the database was put back, and cannot count on from revision %d: %s", beyond, error.reason)
+                _log.warning(
+                    "the database was put back and cannot count on from revision %d: %s", beyond, error.reason
+                )
             self._stuck = True
             return False
         self._stuck = False

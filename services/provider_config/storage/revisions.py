@@ -43,11 +43,11 @@ class SqlRevisions:
         self._connection.execute(update(revisions).values(revision=revisions.c.revision + 1))
         revision = self.present()
         known = self._scope(scope)
+        now = {"revision": revision, "noted": revision}
         if known is None:
-            self._connection.execute(insert(scopes).values(scope=str(scope), revision=revision, floor=0, noted=revision))
+            self._connection.execute(insert(scopes).values(scope=str(scope), floor=0, **now))
         else:
-            now = update(scopes).where(scopes.c.scope == str(scope)).values(revision=revision, noted=revision)
-            self._connection.execute(now)
+            self._connection.execute(update(scopes).where(scopes.c.scope == str(scope)).values(**now))
             if known.noted != known.revision:
                 self._forget(str(scope), known.revision)
         names = {str(each) for each in changed}
