@@ -30,6 +30,7 @@ from services.router.settings import Settings
 from services.router.spool.ledger import SpooledLedger
 from services.router.spool.spool import Spool
 from services.router.telemetry.attempts import TelemetryObserver
+from services.router.telemetry.configuration import observe_configuration
 
 DOMAIN = "router.gatehouse"
 _SERVICE = "/gatehouse.router.v1.GenerationService"
@@ -101,7 +102,10 @@ async def compose(settings: Settings, service: Service) -> None:
     draining = _Background(ledger.run())
     service.on_close("ledger", close_ledger)
 
-    config = ConfigurationWatcher(provider_config, patience_s=settings.configuration_patience_s)
+    config = ConfigurationWatcher(
+        provider_config, patience_s=settings.configuration_patience_s, idle_s=settings.configuration_idle_s
+    )
+    observe_configuration(service.telemetry, age_s=config.age_s, tenants=lambda: config.tenants)
     watching = _Background(config.run())
     service.on_close("provider-config", watching.aclose, ready=config.ready)
 

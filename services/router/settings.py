@@ -38,6 +38,8 @@ class Settings(ServerSettings):
     """How long a batch of reservations or settlements may take."""
     configuration_patience_s: float = Field(default=5.0, gt=0)
     """How long a call waits for its tenant's configuration, or for a revision it asked for."""
+    configuration_idle_s: float = Field(default=1800.0, ge=60)
+    """Tenants without a call for this long are forgotten; the next call fetches their configuration again."""
 
     longest_call_s: float = Field(default=900.0, gt=0, le=86_400)
     """Calls without a deadline, or with a longer one, are cut off after this time."""

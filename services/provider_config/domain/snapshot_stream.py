@@ -58,8 +58,8 @@ class SnapshotStream:
         self._clock = clock
         self._watched: dict[Owner, _Watched] = {}
         self._requests = 0
-        # Three queues in the order of requests: scopes to be sent for the first time; scopes that may have changed since
-        # they were sent; scopes that have, each with the revision that has to reach the router.
+        # Three queues in the order of requests: scopes to be sent for the first time; scopes that may have changed
+        # since they were sent; scopes that have, each with the revision that has to reach the router.
         self._new: dict[Owner, None] = {}
         self._doubtful: dict[Owner, None] = {}
         self._changed: dict[Owner, int] = {}

@@ -167,7 +167,7 @@ class HeldScopes:
         return request
 
     def take(self, news: pb.Snapshot | pb.SnapshotDelta) -> Taken:
-        """Hold the whole of a scope, or what changes of it. Raises InvalidArgument, and then holds what it held before."""
+        """Hold the whole of a scope, or what changes of it. Raises InvalidArgument, and holds what it held then."""
         scope = self._scope(news.scope)
         if scope is None:
             return Taken.IGNORED
