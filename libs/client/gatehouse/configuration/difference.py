@@ -9,7 +9,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from gatehouse.configuration.document import Configuration
+from gatehouse.configuration.document import Configuration, Place
 from gatehouse.configuration.problems import Problems
 from gatehouse.configuration.shapes import MODEL, PROFILE, PROVIDER, ROUTE, Shape
 from gatehouse.providerconfig.v1.provider_pb2 import Provider
@@ -41,12 +41,17 @@ class Change:
     """
 
     action: Action
-    path: str
+    place: Place
     shape: Shape
     message: Message
     before: Message | None
     fields: tuple[FieldChange, ...] = ()
     mask: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """`providers.openai.models.gpt-4o`."""
+        return ".".join(self.place)
 
     @property
     def name(self) -> str:
@@ -82,25 +87,27 @@ def difference(current: Configuration, wanted: Configuration, *, prune: bool = F
     _check_types(current, wanted, problems)
     _check_references(current, wanted, problems, prune=prune)
     problems.check()
-    have = {path: (shape, message) for path, shape, message in current.parts()}
-    want = {path: (shape, message) for path, shape, message in wanted.parts()}
+    have = {place: (shape, message) for place, shape, message in current.parts()}
+    want = {place: (shape, message) for place, shape, message in wanted.parts()}
     changes = []
-    for path, (shape, message) in want.items():
-        before = have[path][1] if path in have else None
-        if (change := compare(path, shape, before, message, wanted.parent)) is not None:
+    for place, (shape, message) in want.items():
+        before = have[place][1] if place in have else None
+        if (change := compare(place, shape, before, message, parent=wanted.parent)) is not None:
             changes.append(change)
-    extra = [path for path in have if path not in want and _spoken_of(path, wanted)]
+    extra = [place for place in have if place not in want and _spoken_of(place, wanted)]
     if prune:
         changes += [
-            Change(action=Action.DELETE, path=path, shape=have[path][0], message=have[path][1], before=have[path][1])
-            for path in extra
+            Change(
+                action=Action.DELETE, place=place, shape=have[place][0], message=have[place][1], before=have[place][1]
+            )
+            for place in extra
             # A provider takes its models with it.
-            if path.rpartition(".models.")[0] not in extra
+            if place[:2] == place or place[:2] not in extra
         ]
-    return Plan(changes=tuple(_in_order(changes)), unnamed=() if prune else tuple(extra))
+    return Plan(changes=tuple(_in_order(changes)), unnamed=() if prune else tuple(".".join(place) for place in extra))
 
 
-def compare(path: str, shape: Shape, before: Message | None, wanted: Message, parent: str) -> Change | None:
+def compare(place: Place, shape: Shape, before: Message | None, wanted: Message, *, parent: str) -> Change | None:
     """The change that makes one resource what is wanted; None when it is that already."""
     new = shape.write(wanted, parent)
     old = {} if before is None else shape.write(before, parent)
@@ -112,7 +119,7 @@ def compare(path: str, shape: Shape, before: Message | None, wanted: Message, pa
     keys = [each.key for each in shape.fields if old.get(each.key) != new.get(each.key)]
     return Change(
         action=Action.CREATE if before is None else Action.UPDATE,
-        path=path,
+        place=place,
         shape=shape,
         message=wanted,
         before=before,
@@ -148,15 +155,18 @@ def _pairs(before: Any, after: Any) -> Iterator[tuple[Any, Any, Any]]:
             yield key, before.get(key), after.get(key)
     elif isinstance(before, list) and isinstance(after, list):
         for index in range(max(len(before), len(after))):
-            yield index, *(each[index] if index < len(each) else None for each in (before, after))
+            old, new = (each[index] if index < len(each) else None for each in (before, after))
+            yield index, old, new
 
 
-def _spoken_of(path: str, wanted: Configuration) -> bool:
-    section, _, rest = path.partition(".")
-    provider, models, _ = rest.partition(".models.")
-    if models and provider in (wanted.providers or {}):
-        return provider in wanted.models
-    return section in {"providers", "routes", "profiles"} and getattr(wanted, section) is not None
+def _spoken_of(place: Place, wanted: Configuration) -> bool:
+    match place:
+        case (_, provider, "models", _) if provider in (wanted.providers or {}):
+            return provider in wanted.models
+        case ("providers" | "routes" | "profiles", *_):
+            return getattr(wanted, place[0]) is not None
+        case _:
+            return False
 
 
 def _check_types(current: Configuration, wanted: Configuration, problems: Problems) -> None:
@@ -233,13 +243,13 @@ def _in_order(changes: Sequence[Change]) -> Iterator[Change]:
     """What is named comes before what names it; what is given up before it is taken; deletions last, backwards."""
     kept = [change for change in changes if change.action is not Action.DELETE]
     gone = [change for change in changes if change.action is Action.DELETE]
-    routes = {change.path.partition(".")[2]: change for change in kept if change.shape is ROUTE}
+    routes = {change.place[1]: change for change in kept if change.shape is ROUTE}
     yield from sorted((change for change in kept if change.shape is PROVIDER), key=_provider_rank)
     yield from (change for change in kept if change.shape is MODEL)
     yield from _routes_in_order(routes)
     yield from (change for change in kept if change.shape not in {PROVIDER, MODEL, ROUTE})
     yield from (change for change in gone if change.shape is PROFILE)
-    going = {change.path.partition(".")[2]: change for change in gone if change.shape is ROUTE}
+    going = {change.place[1]: change for change in gone if change.shape is ROUTE}
     yield from reversed(list(_routes_in_order(going)))
     yield from (change for change in gone if change.shape is MODEL)
     yield from (change for change in gone if change.shape is PROVIDER)

@@ -20,6 +20,8 @@ from gatehouse.providerconfig.v1.route_pb2 import Route, RoutingPolicy
 VERSION = 1
 
 M = TypeVar("M", bound=Message)
+Place = tuple[str, ...]
+"""Where a resource stands in a document: `("providers", "openai", "models", "gpt-4o")`."""
 OwnerWord = Literal["tenant", "user", "platform"]
 
 # What an owner of each kind can have.
@@ -48,21 +50,20 @@ class Configuration:
     profiles: dict[str, Profile] | None = None
     lines: dict[str, int] = field(default_factory=dict)
 
-    def parts(self) -> Iterator[tuple[str, Shape, Message]]:
-        """Every resource with its path, in a stable order: `providers.openai`, `providers.openai.models.gpt-4o`."""
+    def parts(self) -> Iterator[tuple[Place, Shape, Message]]:
+        """Every resource with its place, in a stable order."""
         for provider_id, provider in sorted((self.providers or {}).items()):
-            path = joined("providers", provider_id)
-            yield path, PROVIDER, provider
+            yield ("providers", provider_id), PROVIDER, provider
             for model_id, model in sorted(self.models.get(provider_id, {}).items()):
-                yield f"{path}.models.{model_id}", MODEL, model
+                yield ("providers", provider_id, "models", model_id), MODEL, model
         for route_id, route in sorted((self.routes or {}).items()):
-            yield joined("routes", route_id), ROUTE, route
+            yield ("routes", route_id), ROUTE, route
         if self.policy is not None:
-            yield "policy", POLICY, self.policy
+            yield ("policy",), POLICY, self.policy
         for profile_id, profile in sorted((self.profiles or {}).items()):
-            yield joined("profiles", profile_id), PROFILE, profile
+            yield ("profiles", profile_id), PROFILE, profile
         if self.preferences is not None:
-            yield "preferences", PREFERENCES, self.preferences
+            yield ("preferences",), PREFERENCES, self.preferences
 
 
 def owner_word(parent: str) -> OwnerWord:
