@@ -8,7 +8,8 @@ from libs.core.resource_names import RouteName
 from libs.core.validation import FieldChecks
 from services.provider_config.domain.ports import Transaction
 
-MAX_ROUTES_IN_CHAIN = 8
+MOST_FOLLOWING = 8
+"""How many routes may follow one, each falling back to the next."""
 
 
 def check_chain(transaction: Transaction, check: FieldChecks, name: RouteName, fallback: RouteName | None) -> None:
@@ -28,9 +29,9 @@ def chain_problem(onward: Mapping[str, str], task: str) -> str | None:
     chain = list(_chain(onward, task))
     if chain[-1] in chain[:-1]:
         return f"must not lead back to where it comes from: {' -> '.join(chain)}"
-    length = len(chain) + _most_before(onward, task)
-    if length > MAX_ROUTES_IN_CHAIN:
-        return f"must not make a chain of more than {MAX_ROUTES_IN_CHAIN} routes, makes one of {length}"
+    following = len(chain) - 1 + _most_before(onward, task)
+    if following > MOST_FOLLOWING:
+        return f"must not make more than {MOST_FOLLOWING} routes follow one another, makes {following}"
     return None
 
 
