@@ -6,13 +6,22 @@ import hashlib
 import re
 from typing import TypeVar
 
-from gatehouse.providerconfig.v1 import model_service_pb2, provider_service_pb2
+from gatehouse.providerconfig.v1 import (
+    model_service_pb2,
+    preference_service_pb2,
+    provider_service_pb2,
+    route_service_pb2,
+)
 
 from libs.core.validation import FieldChecks
 from services.provider_config.domain.ports import Request
 
 CreateRequest = TypeVar(
-    "CreateRequest", provider_service_pb2.CreateProviderRequest, model_service_pb2.CreateModelRequest
+    "CreateRequest",
+    provider_service_pb2.CreateProviderRequest,
+    model_service_pb2.CreateModelRequest,
+    route_service_pb2.CreateRouteRequest,
+    preference_service_pb2.CreateProfileRequest,
 )
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
