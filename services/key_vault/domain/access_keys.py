@@ -10,14 +10,15 @@ from libs.core.errors import GatehouseError
 from libs.core.resource_names import KeyName
 from services.key_vault.domain.errors import permission_denied
 from services.key_vault.domain.open_keys import KeyUse, Opened
-from services.key_vault.domain.permission import Bearer, may_use_key
+from services.key_vault.domain.permission import Bearer, manages_key, may_use_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyAccess:
     """One item of a batch: a well-formed name and normalised origin, and the token of the caller it is for.
 
-    `version` 0 is the one in use; `service` is who asks.
+    `version` 0 is the one in use; `service` is who asks. `probe`: to find out whether the provider takes it, not for a
+    call.
     """
 
     name: KeyName
@@ -25,6 +26,7 @@ class KeyAccess:
     caller_token: bytes = field(repr=False)
     service: str
     version: int = 0
+    probe: bool = False
 
 
 class Bearers(Protocol):
@@ -75,7 +77,8 @@ class KeyAccessor:
         if isinstance(bearer, GatehouseError):
             return bearer
         # The same answer whether the key exists or not: it has not been looked up.
-        if not may_use_key(bearer, item.name.owner):
+        allowed = may_use_key(bearer, item.name.owner) or (item.probe and manages_key(bearer, item.name.owner))
+        if not allowed:
             self.denied(bearer, item.name, request_id)
             return permission_denied()
         return self.submit(KeyUse(name=item.name, origin=item.origin, service=item.service, version=item.version))

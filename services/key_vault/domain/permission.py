@@ -28,3 +28,13 @@ def may_use_key(bearer: Bearer, owner: Owner) -> bool:
     if owner.is_platform:
         return True
     return owner.tenant == bearer.tenant and owner.user in (None, bearer.user)
+
+
+def manages_key(bearer: Bearer, owner: Owner) -> bool:
+    """Whether `bearer` may change a key of `owner` by role alone, and so find out whether its provider takes it.
+
+    An operator's is every key, a tenant admin's every one of the tenant.
+    """
+    if "super_admin" in bearer.roles:
+        return True
+    return "tenant_admin" in bearer.roles and bearer.tenant is not None and owner.tenant == bearer.tenant

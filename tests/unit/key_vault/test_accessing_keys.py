@@ -51,7 +51,8 @@ class Tokens:
         tenant, _, user = token.decode().partition("/")
         if not user:
             raise Unauthenticated("TOKEN_EXPIRED", "expired")
-        return Bearer(tenant=tenant, user=user, actor=f"tenants/{tenant}/users/{user}", roles=("member",))
+        role = "tenant_admin" if user == "ann" else "member"
+        return Bearer(tenant=tenant, user=user, actor=f"tenants/{tenant}/users/{user}", roles=(role,))
 
 
 class Calls(World):
@@ -109,6 +110,13 @@ async def test_a_batch_is_opened_with_one_query_and_one_vault_request(world: Cal
     assert opened == [material(TENANT_KEY), material(BOBS_KEY), material(PLATFORM_KEY), material(GLOBEX_KEY)]
     assert world.store.reads == 1
     assert world.vault.batches == [4]
+
+
+async def test_an_admin_opens_a_users_key_for_a_test_and_for_nothing_else(world: Calls) -> None:
+    bobs = item(BOBS_KEY, b"acme/ann")
+    assert await world.results(bobs, replace(bobs, probe=True)) == ["PERMISSION_DENIED", material(BOBS_KEY)]
+    others = [replace(item(name, b"acme/eve"), probe=True) for name in (BOBS_KEY, GLOBEX_KEY)]
+    assert await world.results(*others) == ["PERMISSION_DENIED"] * 2
 
 
 async def test_each_distinct_token_is_verified_once(world: Calls) -> None:

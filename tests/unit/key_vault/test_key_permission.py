@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.core.resource_names import Owner
-from services.key_vault.domain.permission import Bearer, may_use_key
+from services.key_vault.domain.permission import Bearer, manages_key, may_use_key
 
 BOB = Bearer(tenant="acme", user="bob")
 
@@ -40,3 +40,24 @@ def test_no_key_of_another_tenant_or_user_is_ever_used(bearer: Bearer, tenant: s
     if may_use_key(bearer, Owner(tenant, user)):
         assert tenant == bearer.tenant
         assert user in (None, bearer.user)
+
+
+@pytest.mark.parametrize(
+    ("bearer", "managed"),
+    [
+        (Bearer(tenant=None, user="root", roles=("super_admin",)), {"", "acme", "acme/bob", "globex", "globex/bob"}),
+        (Bearer(tenant="acme", user="ann", roles=("member", "tenant_admin")), {"acme", "acme/bob"}),
+        (Bearer(tenant=None, user="ann", roles=("tenant_admin",)), set()),
+        (Bearer(tenant="acme", user="bob", roles=("member",)), set()),
+        (Bearer(tenant="acme", user="bob"), set()),
+    ],
+)
+def test_admins_manage_the_keys_in_their_reach(bearer: Bearer, managed: set[str]) -> None:
+    owners = {
+        "": Owner(),
+        "acme": Owner("acme"),
+        "acme/bob": Owner("acme", "bob"),
+        "globex": Owner("globex"),
+        "globex/bob": Owner("globex", "bob"),
+    }
+    assert {name for name, owner in owners.items() if manages_key(bearer, owner)} == managed
