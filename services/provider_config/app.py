@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from functools import partial
+from importlib.metadata import version
 
 from gatehouse.providerconfig.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from gatehouse.providerconfig.v1.model_service_pb2_grpc import add_ModelServiceServicer_to_server
@@ -22,6 +23,7 @@ from libs.rpc.recurring import Recurring
 from libs.rpc.service import Service
 from libs.rpc.settings import read_key_file
 from services.provider_config.api.audit_service import AuditServicer
+from services.provider_config.api.convert_snapshots import CONTENT_FORMAT, SnapshotMessages
 from services.provider_config.api.model_service import ModelServicer
 from services.provider_config.api.provider_options import option_problems
 from services.provider_config.api.provider_service import ProviderServicer
@@ -36,6 +38,8 @@ NAME = "provider-config"
 DOMAIN = "providerconfig.gatehouse"
 
 _FLUSH_S = 1.0
+# What this version puts into snapshots: which fields, and whose prices.
+_CONTENT = f"{CONTENT_FORMAT} {version('genai-prices')}"
 # A stream of snapshots lives as long as its connection; the router opens the next one.
 LONGEST_S = {"/gatehouse.providerconfig.v1.SnapshotService/WatchSnapshots": 24 * 3600.0}
 
@@ -49,6 +53,7 @@ async def compose(settings: Settings, service: Service) -> None:
     changed = asyncio.Event()
     clock = SystemClock()
     store = await _open_store(settings, service, changed)
+    await store.write(lambda transaction: transaction.compose(_CONTENT))
     denials = DenialRecorder(lambda events: store.write(partial(append_all, events)), clock, new_uid=_new_uid)
     service.denied = denials.record
     feed = SnapshotFeed(store, changed=changed, clock=clock)
@@ -64,7 +69,7 @@ async def compose(settings: Settings, service: Service) -> None:
     # Reading the catalogue takes a quarter of a second: now, not at the first call.
     catalogue = await asyncio.to_thread(ModelCatalogue, clock)
     service.add(add_ModelServiceServicer_to_server, ModelServicer(store, clock=clock, catalogue=catalogue))
-    service.add(add_SnapshotServiceServicer_to_server, SnapshotServicer(feed))
+    service.add(add_SnapshotServiceServicer_to_server, SnapshotServicer(feed, SnapshotMessages(catalogue)))
     service.add(
         add_AuditServiceServicer_to_server,
         AuditServicer(store, occasion=lambda: Occasion(now=clock.now(), uid=_new_uid())),

@@ -12,7 +12,7 @@ from gatehouse.providerconfig.v1.snapshot_service_pb2_grpc import SnapshotServic
 from libs.core.errors import GatehouseError
 from libs.telemetry import names
 from libs.telemetry.logs import get_logger
-from services.provider_config.api.convert_snapshots import news_message
+from services.provider_config.api.convert_snapshots import SnapshotMessages
 from services.provider_config.api.read_scopes import scopes_in
 from services.provider_config.domain.errors import internal
 from services.provider_config.domain.snapshot_feed import SnapshotFeed
@@ -24,8 +24,9 @@ _log = get_logger(__name__)
 class SnapshotServicer(SnapshotServiceServicer):
     """Pushes configuration to routers."""
 
-    def __init__(self, feed: SnapshotFeed) -> None:
+    def __init__(self, feed: SnapshotFeed, messages: SnapshotMessages) -> None:
         self._feed = feed
+        self._messages = messages
 
     async def WatchSnapshots(
         self, request_iterator: object, _context: object
@@ -36,7 +37,7 @@ class SnapshotServicer(SnapshotServiceServicer):
             listening = asyncio.create_task(_listen(requests, stream))
             try:
                 async for news in stream.news():
-                    yield news_message(news)
+                    yield self._messages.message(news)
             finally:
                 # Not awaited: a stream that was cut must not wait in its cleanup.
                 listening.cancel()

@@ -179,6 +179,10 @@ class Transaction(Protocol):
         """
         ...
 
+    def compose(self, content: str) -> None:
+        """Take what routers hold for unknown unless it was made of this `content` as well: it may lack something."""
+        ...
+
     def changes_since(self, revision: int) -> Changes:
         """The scopes changed after `revision`, each with the revision of its last change."""
         ...

@@ -63,10 +63,18 @@ class SqlRevisions:
     def count_on(self, beyond: int) -> int:
         """Give out no revision up to `beyond`, and take what is held from before for unknown; the new revision."""
         revision = self.present()
-        if revision < beyond:
+        if revision <= beyond:
             revision = beyond + 1
             self._connection.execute(update(revisions).values(revision=revision, floor=revision))
         return revision
+
+    def compose(self, content: str) -> None:
+        """Take what routers hold for unknown unless it was made of this `content` as well: it may lack something."""
+        row = self._connection.execute(select(revisions.c.revision, revisions.c.content)).one()
+        if row.content != content:
+            self._connection.execute(update(revisions).values(content=content))
+            if row.revision:
+                self.count_on(row.revision)
 
     def changes_since(self, revision: int) -> Changes:
         """The scopes changed after `revision`, each with the revision of its last change."""

@@ -82,6 +82,10 @@ class SqlTransaction:
         """Give out no revision up to `beyond`, and take what is held from before for unknown; the new revision."""
         return self._revisions.count_on(beyond)
 
+    def compose(self, content: str) -> None:
+        """Take what routers hold for unknown unless it was made of this `content` as well: it may lack something."""
+        self._revisions.compose(content)
+
     def changes_since(self, revision: int) -> Changes:
         """The scopes changed after `revision`, each with the revision of its last change."""
         return self._revisions.changes_since(revision)

@@ -24,6 +24,8 @@ revisions = Table(
     Column("revision", Int64, nullable=False),
     # What anybody holds from before this revision is of no use: the database was put back to an older state since.
     Column("floor", Int64, nullable=False, server_default="0"),
+    # What the service put into snapshots when it last started: see SqlRevisions.compose.
+    Column("content", String(64), nullable=False, server_default=""),
 )
 
 # The last change of each scope: `platform` or `tenants/{tenant}`.

@@ -23,3 +23,4 @@ def upgrade() -> None:
     op.add_column("scopes", sa.Column("noted", sa.BigInteger, nullable=False, server_default="0"))
     op.execute("UPDATE scopes SET floor = revision, noted = revision")
     op.add_column("revisions", sa.Column("floor", sa.BigInteger, nullable=False, server_default="0"))
+    op.add_column("revisions", sa.Column("content", sa.String(64), nullable=False, server_default=""))
