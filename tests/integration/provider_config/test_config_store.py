@@ -20,8 +20,6 @@ from libs.storage.migrations import differences, upgrade
 from services.provider_config.domain.changes import once
 from services.provider_config.domain.create_model import create_model
 from services.provider_config.domain.create_provider import create_provider
-from services.provider_config.domain.delete_model import delete_model
-from services.provider_config.domain.delete_provider import delete_provider
 from services.provider_config.domain.look_up import get_model, get_provider, list_models, list_providers
 from services.provider_config.domain.model import ModelPrice, ModelSettings
 from services.provider_config.domain.ports import ConfigStore, Request, Transaction
@@ -32,8 +30,19 @@ from services.provider_config.domain.update_model import UpdateModel, update_mod
 from services.provider_config.domain.update_provider import UpdateProvider, update_provider
 from services.provider_config.storage.store import MIGRATIONS, SqlConfigStore
 from services.provider_config.storage.tables import metadata, models
-from tests.unit.provider_config.builders import ACME, SEAL, act, creation, model_creation, provider_name
-from tests.unit.provider_config.memory_store import NOW, MemoryStore
+from tests.unit.provider_config.builders import (
+    ACME,
+    NOTHING_KNOWN,
+    RULES,
+    act,
+    add_model,
+    creation,
+    drop_model,
+    drop_provider,
+    model_creation,
+    provider_name,
+)
+from tests.unit.provider_config.memory_store import NOW, SEAL, MemoryStore
 
 _ANN = Owner("acme", "ann")
 _ALL: dict[str, Any] = {"after": None, "size": 999}
@@ -65,7 +74,7 @@ def _update(name: str, etag: str = "", **values: Any) -> Callable[[Transaction],
     command = UpdateProvider(
         name=provider_name(name), fields=frozenset(values), settings=ProviderSettings(**values), etag=etag, act=act()
     )
-    return partial(update_provider, command=command)
+    return partial(update_provider, rules=RULES, command=command)
 
 
 def _revision(transaction: Transaction) -> int:
@@ -106,7 +115,7 @@ async def test_a_model_is_read_as_it_was_stored(store: ConfigStore, price: Model
         provider_model_id="meta-llama/Llama-3.1-8B", enabled=False, context_tokens=100_000_000,
         max_output_tokens=10_000_000, capabilities=capabilities, price=price,
     )  # fmt: skip
-    created = await store.write(partial(create_model, command=command))
+    created = await store.write(partial(create_model, catalogue=NOTHING_KNOWN, command=command))
     assert created.resource == await store.read(partial(get_model, name=command.name))
     update = UpdateModel(
         name=command.name,
@@ -114,9 +123,9 @@ async def test_a_model_is_read_as_it_was_stored(store: ConfigStore, price: Model
         settings=ModelSettings(price=ModelPrice(input=5, output=6)),
         act=act(),
     )
-    changed = await store.write(partial(update_model, command=update))
+    changed = await store.write(partial(update_model, catalogue=NOTHING_KNOWN, command=update))
     assert changed.resource == await store.read(partial(get_model, name=command.name))
-    await store.write(partial(delete_model, name=command.name, etag=changed.resource.etag, act=act()))
+    await store.write(drop_model(command.name, etag=changed.resource.etag))
     assert await store.read(partial(list_models, name=provider_name("openai"), **_ALL)) == []
 
 
@@ -124,7 +133,7 @@ async def test_names_are_apart_by_owner_and_provider(store: ConfigStore) -> None
     for owner in (ACME, _ANN, Owner("other"), Owner()):
         await _create(store, "same", owner=owner)
         command = model_creation("m", provider=provider_name("same", owner), display_name=str(owner))
-        await store.write(partial(create_model, command=command))
+        await store.write(partial(create_model, catalogue=NOTHING_KNOWN, command=command))
     for owner in (ACME, _ANN, Owner("other"), Owner()):
         found = await store.read(partial(list_providers, owner=owner, **_ALL))
         assert [each.name for each in found] == [provider_name("same", owner)]
@@ -136,7 +145,7 @@ async def test_pages_are_by_id_and_stay_so_when_the_list_changes(store: ConfigSt
     ids = ["a", "a-b", "a.b", "a_b", "a0", "aa", "b", "0"]
     for name in ids:
         await _create(store, name)
-        await store.write(partial(create_model, command=model_creation(name, provider=provider_name("a"))))
+        await store.write(add_model(name, provider=provider_name("a")))
     pages: list[Callable[[str | None], Callable[[Transaction], Any]]] = [
         lambda after: partial(list_providers, owner=ACME, after=after, size=2),
         lambda after: partial(list_models, name=provider_name("a"), after=after, size=2),
@@ -153,7 +162,7 @@ async def test_pages_are_by_id_and_stay_so_when_the_list_changes(store: ConfigSt
         assert seen == sorted(ids)
     first = await store.read(partial(list_providers, owner=ACME, after=None, size=3))
     assert [each.name.provider for each in first] == ["0", "a", "a-b", "a.b"]
-    await store.write(partial(delete_provider, name=provider_name("a-b"), etag="", act=act()))
+    await store.write(drop_provider(provider_name("a-b")))
     await _create(store, "a-a")
     rest = await store.read(partial(list_providers, owner=ACME, after="a-b", size=3))
     assert [each.name.provider for each in rest] == ["a.b", "a0", "a_b", "aa"]
@@ -166,9 +175,7 @@ async def test_a_snapshot_holds_the_scope_and_nothing_else(store: ConfigStore) -
     for other in (Owner(), Owner("acme2"), Owner("acm"), Owner("other", "acme")):
         await _create(store, "x", owner=other)
     for model in ("m2", "m1"):
-        await store.write(
-            partial(create_model, command=model_creation(model, provider=provider_name("b"), enabled=False))
-        )
+        await store.write(add_model(model, provider=provider_name("b"), enabled=False))
     snapshot = await store.read(lambda transaction: transaction.snapshot(ACME))
     assert [str(each.provider.name) for each in snapshot.providers] == [
         "tenants/acme/providers/z",
@@ -195,7 +202,7 @@ async def test_changes_since_tells_the_scopes_with_their_last_revision(store: Co
 
 
 def _changes(transaction: Transaction, since: int) -> Any:
-    return dict(transaction.changes_since(since))
+    return dict(transaction.changes_since(since).scopes)
 
 
 async def test_a_failed_change_leaves_no_trace(store: ConfigStore) -> None:
@@ -307,8 +314,8 @@ async def test_no_model_stays_without_its_provider(config_url: str) -> None:
     async with Database.open(config_url, name="config") as database:
         store = SqlConfigStore(database, SEAL, changed=lambda: None)
         await _create(store)
-        await store.write(partial(create_model, command=model_creation()))
-        await store.write(partial(delete_provider, name=provider_name("openai"), etag="", act=act()))
+        await store.write(add_model())
+        await store.write(drop_provider(provider_name("openai")))
         assert (
             await database.read(lambda connection: connection.scalars(select(func.count()).select_from(models)).one())
             == 0

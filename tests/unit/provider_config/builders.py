@@ -3,22 +3,58 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from libs.core.audit_authors import Author
-from libs.core.audit_seal import HeadSeal
+from libs.core.money import TokenPrices
 from libs.core.resource_names import KeyName, ModelName, Owner, ProviderName
-from libs.core.secret import Secret
-from services.provider_config.domain.changes import Act
-from services.provider_config.domain.create_model import CreateModel
+from services.provider_config.api.provider_options import option_problems
+from services.provider_config.domain.changes import Act, Changed
+from services.provider_config.domain.create_model import CreateModel, create_model
 from services.provider_config.domain.create_provider import CreateProvider
-from services.provider_config.domain.model import ModelSettings
+from services.provider_config.domain.delete_model import DeleteModel, delete_model
+from services.provider_config.domain.delete_provider import DeleteProvider, delete_provider
+from services.provider_config.domain.deletions import Deleted
+from services.provider_config.domain.endpoints import endpoint_problem
+from services.provider_config.domain.model import Model, ModelSettings
+from services.provider_config.domain.ports import Transaction
 from services.provider_config.domain.provider import ProviderSettings
+from services.provider_config.domain.provider_rules import ProviderRules
 from tests.unit.provider_config.memory_store import NOW
 
 ACME = Owner("acme")
-SEAL = HeadSeal(Secret(b"seal of audit heads, not a secret"))
 ANN = Author(actor="tenants/acme/users/ann", roles=("tenant_admin",), address="192.0.2.7", request_id="r-1")
+
+RULES = ProviderRules(endpoint_problem=partial(endpoint_problem, allow_loopback=False), option_problems=option_problems)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownModel:
+    """What is known of a model."""
+
+    context_tokens: int | None = None
+    max_output_tokens: int | None = None
+    capabilities: frozenset[str] | None = None
+    token_price: TokenPrices | None = None
+
+
+class FakeCatalogue:
+    """Knows these models of the type `openai`."""
+
+    def __init__(self, **models: KnownModel) -> None:
+        self._models = models
+
+    def facts(self, provider_type: str, provider_model_id: str) -> KnownModel:
+        return self._models.get(provider_model_id, KnownModel()) if provider_type == "openai" else KnownModel()
+
+    def price(self, provider_type: str, provider_model_id: str) -> TokenPrices | None:
+        return self.facts(provider_type, provider_model_id).token_price
+
+
+NOTHING_KNOWN = FakeCatalogue()
 
 
 def act(action: str = "Test") -> Act:
@@ -53,3 +89,20 @@ def model_creation(
         act=act("CreateModel"),
         validate_only=validate_only,
     )
+
+
+def add_model(name: str = "gpt-4o", **values: Any) -> Callable[[Transaction], Changed[Model]]:
+    """The work of a model's creation, of which nothing is known; `values` as for `model_creation`."""
+    return partial(create_model, command=model_creation(name, **values), catalogue=NOTHING_KNOWN)
+
+
+def drop_provider(name: ProviderName, *, etag: str = "", force: bool = False) -> Callable[[Transaction], Deleted]:
+    """The work of a provider's deletion."""
+    command = DeleteProvider(name=name, etag=etag, force=force, act=act("DeleteProvider"))
+    return partial(delete_provider, command=command)
+
+
+def drop_model(name: ModelName, *, etag: str = "", force: bool = False) -> Callable[[Transaction], Deleted]:
+    """The work of a model's deletion."""
+    command = DeleteModel(name=name, etag=etag, force=force, act=act("DeleteModel"))
+    return partial(delete_model, command=command)

@@ -9,14 +9,19 @@ import pytest
 
 from libs.core.errors import Aborted, AlreadyExists, NotFound
 from libs.core.resource_names import ModelName
-from services.provider_config.domain.create_model import create_model
 from services.provider_config.domain.create_provider import create_provider
-from services.provider_config.domain.delete_model import delete_model
 from services.provider_config.domain.look_up import get_model
 from services.provider_config.domain.model import Model, ModelPrice, ModelSettings
 from services.provider_config.domain.provider_types import PROVIDER_TYPES, Capabilities
 from services.provider_config.domain.update_model import UpdateModel, update_model
-from tests.unit.provider_config.builders import act, creation, model_creation, provider_name
+from tests.unit.provider_config.builders import (
+    NOTHING_KNOWN,
+    act,
+    add_model,
+    creation,
+    drop_model,
+    provider_name,
+)
 from tests.unit.provider_config.memory_store import MemoryStore
 
 _NAME = ModelName(provider_name("openai"), "gpt-4o")
@@ -31,14 +36,14 @@ async def store() -> MemoryStore:
 
 
 async def _create(store: MemoryStore, **settings: Any) -> Model:
-    return (await store.write(partial(create_model, command=model_creation(**settings)))).resource
+    return (await store.write(add_model(**settings))).resource
 
 
 async def _update(store: MemoryStore, etag: str = "", **values: Any) -> Any:
     command = UpdateModel(
         name=_NAME, fields=frozenset(values), settings=ModelSettings(**values), etag=etag, act=act("UpdateModel")
     )  # fmt: skip
-    return await store.write(partial(update_model, command=command))
+    return await store.write(partial(update_model, catalogue=NOTHING_KNOWN, command=command))
 
 
 async def test_a_model_gets_its_providers_defaults(store: MemoryStore) -> None:
@@ -62,7 +67,7 @@ async def test_a_model_needs_its_provider_and_a_free_id(store: MemoryStore) -> N
 
 
 async def test_validating_stores_nothing(store: MemoryStore) -> None:
-    validated = await store.write(partial(create_model, command=model_creation(validate_only=True)))
+    validated = await store.write(add_model(validate_only=True))
     assert validated.revision == 0
     with pytest.raises(NotFound) as caught:
         await store.read(partial(get_model, name=_NAME))
@@ -92,13 +97,13 @@ async def test_a_stale_etag_changes_nothing(store: MemoryStore) -> None:
     with pytest.raises(Aborted):
         await _update(store, etag=before.etag, display_name="second")
     with pytest.raises(Aborted):
-        await store.write(partial(delete_model, name=_NAME, etag=before.etag, act=act()))
+        await store.write(drop_model(_NAME, etag=before.etag))
     assert (await store.read(partial(get_model, name=_NAME))).settings.display_name == "first"
 
 
 async def test_a_deleted_model_is_gone(store: MemoryStore) -> None:
     model = await _create(store)
-    assert await store.write(partial(delete_model, name=_NAME, etag=model.etag, act=act())) == 3
+    assert (await store.write(drop_model(_NAME, etag=model.etag))).revision == 3
     with pytest.raises(NotFound) as caught:
-        await store.write(partial(delete_model, name=_NAME, etag="", act=act()))
+        await store.write(drop_model(_NAME))
     assert caught.value.reason == "MODEL_NOT_FOUND"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
@@ -12,11 +13,20 @@ from libs.core.resource_names import KeyName, ModelName, Owner
 from services.provider_config.domain import changes
 from services.provider_config.domain.create_model import create_model
 from services.provider_config.domain.create_provider import create_provider
-from services.provider_config.domain.delete_provider import delete_provider
 from services.provider_config.domain.look_up import get_provider, list_models, list_providers
 from services.provider_config.domain.provider import Provider, ProviderSettings
 from services.provider_config.domain.update_provider import UpdateProvider, update_provider
-from tests.unit.provider_config.builders import ACME, act, creation, model_creation, provider_name
+from tests.unit.provider_config.builders import (
+    ACME,
+    NOTHING_KNOWN,
+    RULES,
+    act,
+    add_model,
+    creation,
+    drop_provider,
+    model_creation,
+    provider_name,
+)
 from tests.unit.provider_config.memory_store import MemoryStore
 
 
@@ -33,24 +43,33 @@ async def _get(store: MemoryStore, name: str = "openai", owner: Owner = ACME) ->
     return await store.read(partial(get_provider, name=provider_name(name, owner)))
 
 
-async def _update(store: MemoryStore, name: str = "openai", etag: str = "", type_: str = "", **values: Any) -> Any:
+async def _update(
+    store: MemoryStore,
+    name: str = "openai",
+    *,
+    etag: str = "",
+    type_: str = "",
+    remove_key: bool = False,
+    **values: Any,
+) -> Any:
     command = UpdateProvider(
         name=provider_name(name),
         fields=frozenset(values),
         settings=ProviderSettings(**values),
+        remove_key=remove_key,
         type=type_,
         etag=etag,
         act=act("UpdateProvider"),
     )
-    return await store.write(partial(update_provider, command=command))
+    return await store.write(partial(update_provider, rules=RULES, command=command))
 
 
 async def test_each_change_has_the_next_revision(store: MemoryStore) -> None:
     first = await store.write(partial(create_provider, command=creation("a")))
     second = await store.write(partial(create_provider, command=creation("b", owner=Owner())))
     third = await _update(store, "a", active=False)
-    fourth = await store.write(partial(delete_provider, name=provider_name("a"), etag="", act=act()))
-    assert [first.revision, second.revision, third.revision, fourth] == [1, 2, 3, 4]
+    fourth = await store.write(drop_provider(provider_name("a")))
+    assert [first.revision, second.revision, third.revision, fourth.revision] == [1, 2, 3, 4]
 
 
 async def test_a_taken_id_is_refused_for_its_owner_only(store: MemoryStore) -> None:
@@ -103,7 +122,7 @@ async def test_a_stale_etag_changes_nothing(store: MemoryStore) -> None:
     await _update(store, etag=before.etag, display_name="first")
     for change in (
         partial(_update, store, etag=before.etag, display_name="second"),
-        partial(store.write, partial(delete_provider, name=before.name, etag=before.etag, act=act())),
+        partial(store.write, drop_provider(before.name, etag=before.etag)),
     ):
         with pytest.raises(Aborted) as caught:
             await change()
@@ -125,12 +144,22 @@ async def test_the_type_cannot_change(store: MemoryStore) -> None:
     assert caught.value.metadata == {"field": "provider.type"}
 
 
-async def test_the_key_cannot_be_taken_from_a_type_that_needs_one(store: MemoryStore) -> None:
+async def test_an_update_without_a_key_keeps_the_key(store: MemoryStore) -> None:
+    before = await _create(store)
+    assert (await _update(store, key=None)).resource == before
+    everything = {each.name: getattr(before.settings, each.name) for each in fields(before.settings)}
+    after = (await _update(store, **(everything | {"key": None, "display_name": "new"}))).resource
+    assert (after.settings.key, after.settings.display_name) == (KeyName(ACME, "prod"), "new")
+    assert (await _update(store, key=KeyName(ACME, "other"))).resource.settings.key == KeyName(ACME, "other")
+
+
+async def test_a_key_is_removed_only_when_asked_and_where_none_is_needed(store: MemoryStore) -> None:
     await _create(store)
     with pytest.raises(InvalidArgument) as caught:
-        await _update(store, key=None)
+        await _update(store, remove_key=True)
     assert caught.value.metadata == {"field": "provider.key"}
-    await _update(store, key=KeyName(ACME, "other"))
+    await store.write(partial(create_provider, command=replace(creation("own"), type="openai_compatible")))
+    assert (await _update(store, "own", remove_key=True)).resource.settings.key is None
 
 
 async def test_an_emptied_address_becomes_the_default_of_the_type(store: MemoryStore) -> None:
@@ -141,8 +170,8 @@ async def test_an_emptied_address_becomes_the_default_of_the_type(store: MemoryS
 async def test_models_go_with_their_provider(store: MemoryStore) -> None:
     for name in ("a", "b"):
         await _create(store, name)
-        await store.write(partial(create_model, command=model_creation(provider=provider_name(name))))
-    await store.write(partial(delete_provider, name=provider_name("a"), etag="", act=act()))
+        await store.write(add_model(provider=provider_name(name)))
+    await store.write(drop_provider(provider_name("a")))
     with pytest.raises(NotFound) as caught:
         await store.read(partial(list_models, name=provider_name("a"), after=None, size=9))
     assert caught.value.reason == "PROVIDER_NOT_FOUND"
@@ -154,7 +183,7 @@ async def test_models_go_with_their_provider(store: MemoryStore) -> None:
 
 @pytest.mark.parametrize("change", ["update", "delete"])
 async def test_what_does_not_exist_cannot_be_changed(store: MemoryStore, change: str) -> None:
-    deletion = partial(delete_provider, name=provider_name("openai"), etag="", act=act())
+    deletion = drop_provider(provider_name("openai"))
     with pytest.raises(NotFound) as caught:
         await (_update(store, active=False) if change == "update" else store.write(deletion))
     assert caught.value.reason == "PROVIDER_NOT_FOUND"
@@ -162,15 +191,15 @@ async def test_what_does_not_exist_cannot_be_changed(store: MemoryStore, change:
 
 
 async def test_a_full_scope_takes_no_more_but_can_shrink(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(changes, "MAX_SCOPE_BYTES", 1500)
+    monkeypatch.setattr(changes, "MAX_SCOPE_BYTES", 2300)
     await _create(store, "a", description="x" * 500)
     with pytest.raises(ResourceExhausted) as caught:
         await _create(store, "b", owner=Owner("acme", "ann"), description="x" * 500)
     assert (caught.value.reason, caught.value.metadata) == ("SCOPE_FULL", {"scope": "tenants/acme"})
     with pytest.raises(ResourceExhausted):
-        await _update(store, "a", description="x" * 1500)
-    large = model_creation(provider=provider_name("a"), display_name="x" * 600)
+        await _update(store, "a", description="x" * 1600)
+    large = model_creation(provider=provider_name("a"), display_name="x" * 900)
     with pytest.raises(ResourceExhausted):
-        await store.write(partial(create_model, command=large))
+        await store.write(partial(create_model, catalogue=NOTHING_KNOWN, command=large))
     await _create(store, "c", owner=Owner("other"), description="x" * 500)
     await _update(store, "a", description="")

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from gatehouse.providerconfig.v1 import model_service_pb2, provider_service_pb2, snapshot_service_pb2
 from google.protobuf import json_format
+from jsonschema import Draft202012Validator
 
 from libs.core.errors import InvalidArgument
+from libs.core.page_tokens import encode_page_token
 from libs.core.resource_names import KeyName, Owner
 from services.provider_config.api import read_models, read_providers
-from services.provider_config.api.read_names import page_in, scopes_in
+from services.provider_config.api.provider_options import option_problems, schema_json
+from services.provider_config.api.read_names import page_in, version_page_in
+from services.provider_config.api.read_scopes import ScopesAsked, scopes_in
 from services.provider_config.api.request_ids import remembered_as
 from services.provider_config.domain.create_model import CreateModel
 from services.provider_config.domain.create_provider import CreateProvider
 from services.provider_config.domain.model import ModelPrice, ModelSettings
-from services.provider_config.domain.provider import ProviderSettings
-from services.provider_config.domain.provider_types import Capabilities
-from tests.unit.provider_config.builders import ANN, act
+from services.provider_config.domain.provider import ProviderLimits, ProviderSettings, ProviderTimeouts
+from services.provider_config.domain.provider_types import PROVIDER_TYPES, Capabilities, ProviderType
+from tests.unit.provider_config.builders import ANN, RULES, act
 
 _NAME = "tenants/acme/providers/openai"
 _UUID = "0b0a3c2e-7f57-4a6c-9b1e-2a4d6f8c0e1d"
@@ -32,14 +38,14 @@ def _provider(**changes: Any) -> CreateProvider:
     }
     request["provider"] |= changes.pop("provider", {})
     message = json_format.ParseDict(request | changes, provider_service_pb2.CreateProviderRequest())
-    return read_providers.create_command(message, uid="u", act=act(), allow_loopback=False)
+    return read_providers.create_command(message, uid="u", act=act(), rules=RULES)
 
 
 def _update(mask: str | None = None, **provider: Any) -> Any:
     request: dict[str, Any] = {"provider": {"name": _NAME} | provider}
     message = json_format.ParseDict(request, provider_service_pb2.UpdateProviderRequest())
     message.update_mask.paths.extend(mask.split(",") if mask else ())
-    return read_providers.update_command(message, act=act(), allow_loopback=False)
+    return read_providers.update_command(message, act=act(), rules=RULES)
 
 
 def _model(**changes: Any) -> CreateModel:
@@ -85,6 +91,40 @@ def _fields(error: InvalidArgument) -> list[str]:
         ({"provider": {"default_model": "GPT 4"}}, "provider.default_model"),
         ({"provider": {"priority": -1}}, "provider.priority"),
         ({"provider": {"priority": 1001}}, "provider.priority"),
+        ({"provider": {"weight": -1}}, "provider.weight"),
+        ({"provider": {"weight": 1_000_001}}, "provider.weight"),
+        ({"provider": {"max_retries": -1}}, "provider.max_retries"),
+        ({"provider": {"max_retries": 11}}, "provider.max_retries"),
+        ({"provider": {"default_temperature": -0.1}}, "provider.default_temperature"),
+        ({"provider": {"default_temperature": 2.01}}, "provider.default_temperature"),
+        ({"provider": {"default_temperature": "NaN"}}, "provider.default_temperature"),
+        ({"provider": {"default_temperature": "Infinity"}}, "provider.default_temperature"),
+        ({"provider": {"default_max_output_tokens": 0}}, "provider.default_max_output_tokens"),
+        ({"provider": {"default_max_output_tokens": 10_000_001}}, "provider.default_max_output_tokens"),
+        ({"provider": {"default_for_tasks": ["CV draft"]}}, "provider.default_for_tasks[0]"),
+        ({"provider": {"default_for_tasks": ["a", "b", "a"]}}, "provider.default_for_tasks[2]"),
+        ({"provider": {"default_for_tasks": [f"t{number}" for number in range(33)]}}, "provider.default_for_tasks"),
+        ({"provider": {"limits": {"requests_per_minute": -1}}}, "provider.limits.requests_per_minute"),
+        ({"provider": {"limits": {"requests_per_minute": 10_000_001}}}, "provider.limits.requests_per_minute"),
+        ({"provider": {"limits": {"tokens_per_minute": -1}}}, "provider.limits.tokens_per_minute"),
+        ({"provider": {"limits": {"tokens_per_minute": 10_000_000_001}}}, "provider.limits.tokens_per_minute"),
+        ({"provider": {"limits": {"concurrent_requests": -1}}}, "provider.limits.concurrent_requests"),
+        ({"provider": {"limits": {"concurrent_requests": 100_001}}}, "provider.limits.concurrent_requests"),
+        *(
+            ({"provider": {"timeouts": {name: value}}}, f"provider.timeouts.{name}")
+            for name in ("connect", "first_event", "idle", "total")
+            for value in ("0s", "-1s", "0.009999s", "86400.000001s", "315576000000s")
+        ),
+        ({"provider": {"options": {"colour": "red"}}}, "provider.options.colour"),
+        ({"provider": {"options": {"Colour!": "red"}}}, "provider.options['Colour!']"),
+        ({"provider": {"options": {"stream_usage": True}}}, "provider.options.stream_usage"),
+        ({"provider": {"options": {"organization": 5}}}, "provider.options.organization"),
+        ({"provider": {"options": {"organization": None}}}, "provider.options.organization"),
+        ({"provider": {"options": {"organization": ["org-a"]}}}, "provider.options.organization"),
+        ({"provider": {"options": {"organization": ""}}}, "provider.options.organization"),
+        ({"provider": {"options": {"organization": "org a"}}}, "provider.options.organization"),
+        ({"provider": {"options": {"organization": "org-a\n"}}}, "provider.options.organization"),
+        ({"provider": {"options": {"organization": "x" * 129}}}, "provider.options.organization"),
         ({"provider": {"labels": {f"l{number}": "" for number in range(65)}}}, "provider.labels"),
         ({"provider": {"labels": {"Team": "x"}}}, "provider.labels['Team']"),
         ({"provider": {"labels": {"team": "x" * 257}}}, "provider.labels['team']"),
@@ -118,6 +158,75 @@ def test_a_new_provider_gets_defaults() -> None:
     )
     explicit = _provider(provider={"active": False, "priority": 0}).settings
     assert (explicit.active, explicit.priority) == (False, 0)
+
+
+def test_all_a_provider_can_say_is_taken() -> None:
+    settings = _provider(
+        provider={
+            "weight": 0,
+            "default_for_tasks": ["extraction", "cv_draft"],
+            "limits": {"requests_per_minute": 10_000_000, "tokens_per_minute": 10**10, "concurrent_requests": 100_000},
+            "timeouts": {"connect": "0.010s", "first_event": "1.5s", "idle": "0.0123456s", "total": "86400s"},
+            "max_retries": 0,
+            "default_temperature": 0,
+            "default_max_output_tokens": 1,
+            "options": {"organization": "org-a", "project": "proj_b"},
+        }
+    ).settings
+    assert (settings.weight, settings.max_retries, settings.default_temperature) == (0, 0, 0)
+    assert (settings.default_for_tasks, settings.default_max_output_tokens) == (("extraction", "cv_draft"), 1)
+    assert settings.limits == ProviderLimits(
+        requests_per_minute=10_000_000, tokens_per_minute=10**10, concurrent_requests=100_000
+    )
+    assert settings.timeouts == ProviderTimeouts(
+        connect=timedelta(milliseconds=10),
+        first_event=timedelta(seconds=1.5),
+        idle=timedelta(microseconds=12_345),
+        total=timedelta(days=1),
+    )
+    assert settings.options == {"organization": "org-a", "project": "proj_b"}
+
+
+@pytest.mark.parametrize(
+    ("options", "refused"),
+    [
+        ({}, []),
+        ({"output_limit_field": "max_tokens", "stream_usage": False}, []),
+        ({"output_limit_field": "max_completion_tokens"}, []),
+        ({"output_limit_field": "tokens"}, ["provider.options.output_limit_field"]),
+        (
+            {"stream_usage": "yes", "organization": "x"},
+            ["provider.options.organization", "provider.options.stream_usage"],
+        ),
+    ],
+)
+def test_a_compatible_server_has_options_of_its_own(options: dict[str, Any], refused: list[str]) -> None:
+    changes = {"type": "openai_compatible", "base_url": "https://x.example", "options": options}
+    if not refused:
+        assert _provider(provider=changes).settings.options == options
+        return
+    with pytest.raises(InvalidArgument) as caught:
+        _provider(provider=changes)
+    assert _fields(caught.value) == refused
+
+
+def test_no_refusal_of_an_option_quotes_its_value() -> None:
+    for name, value in (("organization", "sk-secret value"), ("stream_usage", "sk-secret")):
+        with pytest.raises(InvalidArgument) as caught:
+            _provider(provider={"type": "openai_compatible", "base_url": "https://x.example", "options": {name: value}})
+        assert "sk-secret" not in repr(caught.value) + repr(caught.value.field_violations)
+
+
+@pytest.mark.parametrize("provider_type", PROVIDER_TYPES.values(), ids=PROVIDER_TYPES)
+def test_the_schema_of_a_types_options_is_a_closed_one(provider_type: ProviderType) -> None:
+    schema = json.loads(schema_json(provider_type))
+    Draft202012Validator.check_schema(schema)
+    assert schema["additionalProperties"] is False
+    for name, option in schema["properties"].items():
+        assert option["description"], name
+        # Whatever is stored is bounded.
+        assert option["type"] in {"boolean", "number"} or {"enum", "pattern", "maxLength"} & set(option), name
+        assert list(option_problems(provider_type, {name: option.get("default", option.get("enum", ["x"])[0])})) == []
 
 
 def test_a_compatible_server_needs_no_key() -> None:
@@ -155,7 +264,7 @@ def test_a_wrong_mask_path_is_named(mask: str, text: str) -> None:
     request.provider.name = _NAME
     request.update_mask.paths.extend(mask.split(","))
     with pytest.raises(InvalidArgument) as caught:
-        read_providers.update_command(request, act=act(), allow_loopback=False)
+        read_providers.update_command(request, act=act(), rules=RULES)
     assert _fields(caught.value) == ["update_mask"]
     assert text in caught.value.message
 
@@ -194,6 +303,40 @@ def test_a_wrong_field_of_a_changed_provider_is_named(provider: dict[str, Any], 
     assert _fields(caught.value) == [field]
 
 
+def test_a_key_is_removed_or_named_but_not_both() -> None:
+    request = provider_service_pb2.UpdateProviderRequest(remove_key=True)
+    request.provider.name = _NAME
+    assert read_providers.update_command(request, act=act(), rules=RULES).remove_key
+    request.provider.key = "tenants/acme/keys/prod"
+    with pytest.raises(InvalidArgument) as caught:
+        read_providers.update_command(request, act=act(), rules=RULES)
+    assert _fields(caught.value) == ["remove_key"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"name": "x", "version": 1}, ["name"]),
+        ({"name": _NAME}, ["version"]),
+        ({"name": _NAME, "version": -1, "etag": "x" * 101}, ["version", "etag"]),
+    ],
+)
+def test_a_wrong_field_of_a_rollback_is_named(fields: dict[str, Any], wrong: list[str]) -> None:
+    request = provider_service_pb2.RollbackProviderRequest(**fields)
+    with pytest.raises(InvalidArgument) as caught:
+        read_providers.rollback_command(request, act=act())
+    assert _fields(caught.value) == wrong
+
+
+def test_a_wrong_field_of_a_deletion_is_named() -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        read_providers.delete_command(provider_service_pb2.DeleteProviderRequest(name="x", etag="x" * 101), act=act())
+    assert _fields(caught.value) == ["name", "etag"]
+    with pytest.raises(InvalidArgument) as caught:
+        read_models.delete_command(model_service_pb2.DeleteModelRequest(name=_NAME, etag="x" * 101), act=act())
+    assert _fields(caught.value) == ["name", "etag"]
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
@@ -228,6 +371,10 @@ def test_a_models_unset_fields_stay_unset() -> None:
     free = _model(model={"price": {"cache_read_micro_usd_per_million": 0}, "capabilities": {}}).settings
     assert free.price == ModelPrice(input=0, output=0, cache_read=0)
     assert free.capabilities == Capabilities()
+    zero = _model(model={"context_tokens": 0, "max_output_tokens": 0}).settings
+    assert (zero.context_tokens, zero.max_output_tokens) == (0, 0)
+    able = _model(model={"capabilities": dict.fromkeys(Capabilities.__dataclass_fields__, True)}).settings
+    assert able.capabilities == Capabilities.named(frozenset(Capabilities.__dataclass_fields__))
 
 
 @pytest.mark.parametrize("mask", ["uid", "name", "etag", "price.output_micro_usd_per_million", "type"])
@@ -247,16 +394,35 @@ def test_a_wrong_page_is_named(size: int, token: str, field: str) -> None:
     assert _fields(caught.value) == [field]
 
 
+@pytest.mark.parametrize("cursor", ["", "a\x00", "A", "a/b", "x" * 64])
+def test_a_page_begins_after_an_id(cursor: str) -> None:
+    bound_to = {"parent": "tenants/acme"}
+    assert page_in(7, encode_page_token("gpt-4o", bound_to), bound_to) == (7, "gpt-4o")
+    with pytest.raises(InvalidArgument) as caught:
+        page_in(0, encode_page_token(cursor, bound_to), bound_to)
+    assert _fields(caught.value) == ["page_token"]
+
+
+@pytest.mark.parametrize("cursor", ["", "0", "-1", "1.5", "x", "\u0661", "9" * 19])
+def test_a_page_of_versions_begins_before_a_number(cursor: str) -> None:
+    bound_to = {"name": _NAME}
+    assert version_page_in(0, "", bound_to) == (50, None)
+    assert version_page_in(7, encode_page_token("12", bound_to), bound_to) == (7, 12)
+    with pytest.raises(InvalidArgument) as caught:
+        version_page_in(0, encode_page_token(cursor, bound_to), bound_to)
+    assert _fields(caught.value) == ["page_token"]
+
+
 def test_scopes_are_the_platform_and_tenants() -> None:
     request = snapshot_service_pb2.WatchSnapshotsRequest(watch=["platform", "tenants/acme"], forget=["tenants/b"])
-    assert scopes_in(request) == ([Owner(), Owner("acme")], [Owner("b")])
+    assert scopes_in(request) == ScopesAsked(forget=[Owner("b")], resume={}, watch=[Owner(), Owner("acme")])
 
 
 @pytest.mark.parametrize(
     ("watch", "forget", "fields"),
     [
         (["tenants/acme/users/ann"], [], ["watch[0]"]),
-        (["platform", ""], ["tenants/A"], ["watch[1]", "forget[0]"]),
+        (["platform", ""], ["tenants/A"], ["forget[0]", "watch[1]"]),
         (["platform"] * 1001, [], ["watch"]),
         ([], ["platform"] * 1001, ["forget"]),
     ],
