@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,8 +55,8 @@ class Stack:
         ensure_certificates(self._layout, ("provider-config", "router"), SystemClock())
         self._issuer = ensure_issuer(self._layout)
         self._url = url
-        self._seal_key = directory / "audit-seal.key"
-        self._seal_key.write_text("0123456789abcdef" * 2)
+        self.seal_key = directory / "audit-seal.key"
+        self.seal_key.write_text("0123456789abcdef" * 2)
         self._stack = stack
 
     async def start(self, **changes: Any) -> Replica:
@@ -68,7 +68,7 @@ class Stack:
             "jwt_audience": self._issuer.audience,
             "jwt_jwks": str(self._layout.jwks),
             "database_url": self._url,
-            "audit_seal_key_file": self._seal_key,
+            "audit_seal_key_file": self.seal_key,
             "shutdown_grace_s": 0.5,
         }
         settings = Settings(**(values | changes))
@@ -85,10 +85,12 @@ class Stack:
             internal=await self._stack.enter_async_context(open_channel(settings.internal_address, router)),
         )
 
-    def token(self, tenant: str | None, user: str, *roles: str) -> tuple[tuple[str, str], ...]:
-        """The metadata of a call by this user."""
+    def token(
+        self, tenant: str | None, user: str, *roles: str, more: Mapping[str, object] | None = None
+    ) -> tuple[tuple[str, str], ...]:
+        """The metadata of a call by this user; `more`: what else the token claims."""
         now = int(time.time())
-        claims = {
+        claims: dict[str, object] = {
             "iss": self._issuer.issuer,
             "aud": self._issuer.audience,
             "sub": user,
@@ -97,6 +99,7 @@ class Stack:
             "iat": now,
             "exp": now + 300,
             "jti": f"{user}-{now}",
+            **(more or {}),
         }
         if tenant is not None:
             claims["tenant"] = tenant
