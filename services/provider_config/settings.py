@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic_settings import SettingsConfigDict
 
-from libs.rpc.settings import ServerSettings
+from libs.rpc.allowed_endpoints import AllowedEndpoints
+from libs.rpc.settings import DatabaseSettings
 
 
-class Settings(ServerSettings):
+class Settings(DatabaseSettings):
     """Settings of provider_config: environment variables `PROVIDER_CONFIG_…`."""
 
     # A database URL may hold a password: what is wrong is told without the values.
     model_config = SettingsConfigDict(env_prefix="PROVIDER_CONFIG_", hide_input_in_errors=True)
 
-    database_url: str
-    """`sqlite:////absolute/path.db` or `postgresql://user@host/database`."""
+    audit_seal_key_file: Path
+    """At least 32 characters, random, kept apart from the database and the same on all replicas: the key that seals the
+    ends of the audit log."""
+    allowed_endpoints: AllowedEndpoints = ()
+    """Places inside the network that providers may live at, also over plain http: hosts, `*.domain`s, addresses and
+    networks, each with `:port` or without, separated by commas. The router must be told the same."""
     allow_loopback_endpoints: bool = False
     """Whether providers may live on this machine (localhost, 127.0.0.0/8, ::1), also by plain http. For local use."""
