@@ -10,7 +10,21 @@ from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BindParameter, Column, Connection, Executable, Row, Select, Table, bindparam
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Case,
+    Column,
+    ColumnElement,
+    Connection,
+    Executable,
+    Row,
+    Select,
+    Table,
+    bindparam,
+    case,
+    literal_column,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.engine import Dialect
@@ -18,6 +32,12 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 # Lists of values are filled up to the next of these sizes with their last value, so that there are few statements.
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+MOST: ColumnElement[int] = literal_column(str(2**63 - 1), BigInteger)
+"""The most that a column of 64 bits holds, in SQL."""
+
+# A literal value would become a parameter that nobody gives.
+_ZERO: ColumnElement[int] = literal_column("0", BigInteger)
 
 _DIALECTS: dict[str, Dialect] = {
     "sqlite": sqlite.dialect(),
@@ -80,14 +100,26 @@ def insertion(table: Table, columns: Sequence[str]) -> Prepared:
 
 
 def addition(table: Table, key: Sequence[str], sums: Sequence[str]) -> Prepared:
-    """An INSERT of rows with `key` and `sums`, or where the key exists already, an addition of the sums to it."""
+    """An INSERT of rows with `key` and `sums`, or where the key exists already, an addition of the sums to it.
+
+    A sum of 64 bits stops at the most and the least it can hold: past it SQLite would go on with floats, and PostgreSQL
+    refuse the whole batch for one row's sake.
+    """
 
     def build(dialect: str) -> Executable:
         insert = _insert(dialect, table).values(_binds((*key, *sums)))
-        added = {name: table.c[name] + insert.excluded[name] for name in sums}
+        added = {name: _bounded_sum(table.c[name], insert.excluded[name]) for name in sums}
         return insert.on_conflict_do_update(index_elements=list(key), set_=added)
 
     return Prepared(build, (*key, *sums))
+
+
+def _bounded_sum(present: Column[int], added: ColumnElement[int]) -> Case[int]:
+    """Nested, for SQL takes no turns in AND: neither difference may be formed where it does not fit itself."""
+    return case(
+        (added > _ZERO, case((present > MOST - added, MOST), else_=present + added)),
+        else_=case((present < -MOST - added, -MOST), else_=present + added),
+    )
 
 
 def _binds(columns: Sequence[str]) -> dict[str, BindParameter[Any]]:

@@ -11,6 +11,8 @@ from libs.core.money import PicoUsdPerToken, TokenCounts, TokenPrices
 from services.usage_accounting.domain.quota import QuotaMetric, WindowKey
 from services.usage_accounting.domain.reservation import Hold
 
+INT64_MOST = 2**63 - 1
+
 _METRICS = {metric.value: metric for metric in QuotaMetric}
 
 
@@ -35,6 +37,11 @@ def tokens_of(columns: Iterable[int]) -> TokenCounts:
         output_tokens=output,
         reasoning_tokens=reasoning,
     )
+
+
+def within_64_bits(value: int) -> int:
+    """`value`, or the most or least that a column holds: a sum of absurd costs must not stop everybody's accounting."""
+    return max(-INT64_MOST, min(value, INT64_MOST))
 
 
 # Few prices are pinned again and again.

@@ -20,6 +20,7 @@ from services.usage_accounting.storage.encoding import (
     price_text,
     token_columns,
     tokens_of,
+    within_64_bits,
 )
 from services.usage_accounting.storage.tables import (
     DIMENSIONS,
@@ -106,7 +107,7 @@ class StoredLedger:
             added = _addends(event)
             known = sums.get(key)
             sums[key] = added if known is None else list(map(int.__add__, known, added))
-        _ADD_UP.many(self._connection, [(*key, *values) for key, values in sums.items()])
+        _ADD_UP.many(self._connection, [(*key, *map(within_64_bits, values)) for key, values in sums.items()])
 
     def used_since(self, tenant: str, metric: QuotaMetric, start_us: int) -> int:
         """From the sums, and from the ledger up to the first full hour: not every zone's midnight is a UTC hour."""

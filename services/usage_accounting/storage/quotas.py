@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, case, delete, func, insert, select, update
 
 from libs.core.resource_names import QuotaName
 from libs.storage.idempotency import recall, remember
-from libs.storage.prepared import Lookup, Prepared, addition
+from libs.storage.prepared import MOST, Lookup, Prepared, addition
 from services.usage_accounting.domain.ports import Request
 from services.usage_accounting.domain.quota import Quota, QuotaMetric, QuotaWindow, WindowKey, WindowUse
+from services.usage_accounting.storage.encoding import INT64_MOST, within_64_bits
 from services.usage_accounting.storage.tables import quota_windows, quotas, remembered_requests
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -29,12 +30,18 @@ _USE = Lookup(
 _SETTLE = Prepared(
     lambda _: (
         update(quota_windows)
-        .values(used=quota_windows.c.used + bindparam("more_used"), held=quota_windows.c.held + bindparam("more_held"))
+        .values(
+            used=case(
+                (quota_windows.c.used > bindparam("most_before"), MOST),
+                else_=quota_windows.c.used + bindparam("more_used"),
+            ),
+            held=quota_windows.c.held + bindparam("more_held"),
+        )
         .where(
             quota_windows.c.quota_uid == bindparam("uid_of_row"), quota_windows.c.start_us == bindparam("start_of_row")
         )
     ),
-    ("more_used", "more_held", "uid_of_row", "start_of_row"),
+    ("most_before", "more_used", "more_held", "uid_of_row", "start_of_row"),
 )
 
 
@@ -97,11 +104,15 @@ class StoredWindows:
 
     def hold(self, amounts: Mapping[WindowKey, WindowUse]) -> None:
         """Add to windows, making their entries if need be."""
-        _HOLD.many(self._connection, [(*key, *use) for key, use in amounts.items()])
+        _HOLD.many(self._connection, [(*key, *map(within_64_bits, use)) for key, use in amounts.items()])
 
     def settle(self, changes: Mapping[WindowKey, WindowUse]) -> None:
         """Add to windows that have an entry."""
-        _SETTLE.many(self._connection, [(*use, *key) for key, use in changes.items()])
+        rows = []
+        for key, use in changes.items():
+            used, held = within_64_bits(use.used), within_64_bits(use.held)
+            rows.append((INT64_MOST - max(used, 0), used, held, *key))
+        _SETTLE.many(self._connection, rows)
 
 
 class StoredRequests:
