@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from libs.core.money import PicoUsdPerToken, TokenPrices
 from libs.core.resource_names import KeyName, ModelName, Owner, ProviderName
 from services.provider_config.api.convert import priced_model_message, provider_message
-from services.provider_config.api.convert_snapshots import news_message
+from services.provider_config.api.convert_snapshots import SnapshotMessages
 from services.provider_config.domain.model import Model, ModelPrice, ModelSettings
 from services.provider_config.domain.provider import (
     MAX_TEST_MESSAGE,
@@ -125,8 +125,9 @@ def test_a_provider_and_a_model_take_no_more_than_is_counted(
         providers=[ProviderSnapshot(provider=provider, models=[model] * 3)] * 2,
     )
     counted = 2 * (provider_bytes(provider) + 3 * model_bytes(model))
-    frame = news_message(replace(snapshot, providers=())).ByteSize() + 16
-    assert news_message(snapshot).ByteSize() <= counted + frame
+    message = SnapshotMessages(_DEAR).message
+    frame = message(replace(snapshot, providers=())).ByteSize() + 16
+    assert message(snapshot).ByteSize() <= counted + frame
 
 
 @given(_texts, _labels, _owners, _options)
