@@ -40,7 +40,7 @@ CAPABILITY_NAMES = ("streaming", "tools", "json_schema", "images", "audio", "doc
 """The names in the API; the place of each is its bit in a mask."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class Model:
     """A model of a provider. `context_tokens` and `max_output_tokens` are 0 when unknown.
 
@@ -206,6 +206,17 @@ class Snapshot:
     def fleet_of(self, user: str | None) -> Fleet:
         """The providers that a user owns."""
         return self._users.get(user, _NO_FLEET) if user is not None else _NO_FLEET
+
+    def fleets(self, user: str | None) -> list[Fleet]:
+        """The fleets a user may use of this scope, its own first; only those with any provider."""
+        return [fleet for fleet in (self.fleet_of(user), self.fleet) if fleet.providers]
+
+    def active_profile(self, user: str | None) -> Profile | None:
+        """The profile a user has switched to."""
+        preferences = self.preferences.get(user or "")
+        if preferences is None or not preferences.active_profile:
+            return None
+        return self.profiles.get(preferences.active_profile)
 
     def provider(self, name: str) -> Provider | None:
         """The provider of this resource name, whoever owns it."""
