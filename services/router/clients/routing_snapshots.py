@@ -49,7 +49,7 @@ def route_in(message: route_pb2.Route) -> Route:
 def preferences_in(message: preference_pb2.Preferences) -> Preferences:
     """The preferences of a user. Raises InvalidArgument."""
     return Preferences(
-        user=text(Owner.of(message.name).user or ""),
+        user=text(Owner.parse(message.name.removesuffix("/preferences"), field="name").user or ""),
         preferred=_choice(message.preferred) if message.HasField("preferred") else None,
         tasks=_choices(message.tasks),
         active_profile=text(message.active_profile),
