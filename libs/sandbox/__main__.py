@@ -13,6 +13,7 @@ from pathlib import Path
 import uvloop
 
 from libs.sandbox.directives import EXPLANATIONS, MAX_DELAY_MS
+from libs.sandbox.model_list import WORDS as LIST_WORDS
 from libs.sandbox.server import DEFAULT_MODELS, KEY_PREFIX, Sandbox
 
 DEFAULT_PORT = 7120
@@ -51,6 +52,8 @@ rules: the same words for all calls of a model or key, replacing the rules befor
   curl http://127.0.0.1:{DEFAULT_PORT}/_sandbox/rules -d '{{"rules":[
     {{"model":"sandbox-small","key_suffix":"demo","times":2,"action":{{"status":503}}}}]}}'
   model, key_suffix and times may be left out. The first rule that fits acts; a directive in the message wins.
+  With "listing": true a rule is for GET /v1/models instead, where these words work:
+  {", ".join(sorted(LIST_WORDS))}.
 
 tokens: up to eight letters or digits in a row are one, every other visible character is one. A prompt has three
 more, three for each message and 85 for each image.

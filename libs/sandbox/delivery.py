@@ -22,7 +22,8 @@ from libs.sandbox.directives import Directives
 _BLOCK_BYTES = 65_536
 _AT_ONCE_TOKENS = 500
 _JSON = "application/json"
-_HTML = b"<!DOCTYPE html><html><head><title>Welcome</title></head><body><h1>It works!</h1></body></html>\n"
+HTML = b"<!DOCTYPE html><html><head><title>Welcome</title></head><body><h1>It works!</h1></body></html>\n"
+"""What a web server says that is no API."""
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
 
@@ -48,7 +49,7 @@ class Delivery:
             await self._hang_up(reset=True)
         if wishes.html:
             self._entry.finish("broken", 200)
-            return web.Response(body=_HTML, content_type="text/html", headers=self._headers)
+            return web.Response(body=HTML, content_type="text/html", headers=self._headers)
         return None
 
     async def send_whole(self, dialect: Dialect, question: Question, answer: Answer) -> web.StreamResponse:

@@ -9,7 +9,7 @@ import orjson
 
 from libs.sandbox.directives import read_directives
 
-_FIELDS = frozenset({"model", "key_suffix", "times", "action"})
+_FIELDS = frozenset({"model", "key_suffix", "times", "action", "listing"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,18 +17,21 @@ class Rule:
     """`action` (the words of `directives.py`) for calls that fit; None fits everything.
 
     `times` is how many calls it acts on, at least 1; None means all. A directive in the message wins over the
-    same word of a rule.
+    same word of a rule. `listing`: it is for requests of the list of models, which name no model, and for nothing else.
     """
 
     action: Mapping[str, object] = field(default_factory=dict)
     model: str | None = None
     key_suffix: str | None = None
     times: int | None = None
+    listing: bool = False
 
-    def fits(self, model: str, key: str) -> bool:
-        """Whether a call for `model` with `key` falls under this rule."""
-        return (self.model is None or self.model == model) and (
-            self.key_suffix is None or key.endswith(self.key_suffix)
+    def fits(self, model: str | None, key: str) -> bool:
+        """Whether a call for `model` with `key` falls under this rule; None is a request of the list of models."""
+        return (
+            self.listing == (model is None)
+            and (self.model is None or self.model == model)
+            and (self.key_suffix is None or key.endswith(self.key_suffix))
         )
 
 
@@ -45,8 +48,8 @@ class RuleBook:
             read_directives(rule.action)
         self._rules = fresh
 
-    def take(self, model: str, key: str) -> Mapping[str, object] | None:
-        """The action for this call, counted as used; None when no rule fits."""
+    def take(self, model: str | None, key: str) -> Mapping[str, object] | None:
+        """The action for this call, counted as used; None when no rule fits. `model` as in `Rule.fits`."""
         if not self._rules:
             return None
         for index, (rule, left) in enumerate(self._rules):
@@ -62,6 +65,7 @@ class RuleBook:
                 "rules": [
                     {
                         "model": rule.model,
+                        "listing": rule.listing,
                         "key_suffix_length": len(rule.key_suffix) if rule.key_suffix is not None else None,
                         "action": dict(rule.action),
                         "times_left": left,
@@ -73,7 +77,10 @@ class RuleBook:
 
 
 def read_rules(body: bytes) -> list[Rule]:
-    """The rules in `{"rules": [{"model", "key_suffix", "times", "action"}]}`; ValueError says what is wrong."""
+    """The rules in `{"rules": [{"model", "listing", "key_suffix", "times", "action"}]}`.
+
+    Raises ValueError, which says what is wrong.
+    """
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -97,4 +104,9 @@ def _read_rule(entry: object, where: str) -> Rule:
     for name in ("model", "key_suffix"):
         if entry.get(name) is not None and not isinstance(entry[name], str):
             raise ValueError(f"{where}.{name} must be text")
-    return Rule(action=action, model=entry.get("model"), key_suffix=entry.get("key_suffix"), times=times)
+    listing = entry.get("listing", False)
+    if not isinstance(listing, bool):
+        raise ValueError(f"{where}.listing must be true or false")  # noqa: TRY004 - as above
+    return Rule(
+        action=action, model=entry.get("model"), key_suffix=entry.get("key_suffix"), times=times, listing=listing
+    )

@@ -23,6 +23,7 @@ from libs.sandbox.delivery import Delivery
 from libs.sandbox.dialect import Dialect, Question, Refusal
 from libs.sandbox.dialects.openai_chat import OpenAIChat
 from libs.sandbox.directives import NO_DIRECTIVES, Directives, find_directives, read_directives
+from libs.sandbox.model_list import send_models
 from libs.sandbox.rules import RuleBook
 
 DEFAULT_MODELS = ("sandbox-small", "sandbox-large", "sandbox-reasoner", "gpt-4o-mini", "gpt-4.1-mini")
@@ -136,10 +137,9 @@ class Sandbox:
         listing = self._by_models_path.get(path)
         if listing is not None and request.method == "GET":
             try:
-                self._check_key(listing.key(request.headers), listing)
+                return await self._list(request, listing)
             except Refusal as refusal:
                 return _refuse(listing, refusal)
-            return _json(listing.models(self.models))
         response = await control.respond(request, self.rules, self.bill)
         if response is not None:
             return response
@@ -147,6 +147,17 @@ class Sandbox:
         status = 405 if known else 404
         unknown = Refusal(status, f"Invalid URL ({request.method} {path[:200]})")
         return _refuse(known or next(iter(self._by_chat_path.values())), unknown)
+
+    async def _list(self, request: web.BaseRequest, dialect: Dialect) -> web.Response:
+        if self._keep_requests:
+            self.requests.append(_seen(request, b""))
+        key = dialect.key(request.headers)
+        self._check_key(key, dialect)
+        ordered = self.rules.take(None, key)
+        wishes = NO_DIRECTIVES if ordered is None else read_directives(ordered)
+        if wishes.status is not None:
+            raise _ordered_refusal(dialect, wishes, wishes.status, "", key)
+        return await send_models(request, dialect, self.models, wishes)
 
     async def _chat(self, request: web.BaseRequest, dialect: Dialect) -> web.StreamResponse:
         key = dialect.key(request.headers)
@@ -225,10 +236,6 @@ def _refuse(dialect: Dialect, refusal: Refusal, request_id: str | None = None) -
     return web.Response(
         status=refusal.status, body=dialect.refusal(refusal), content_type="application/json", headers=headers
     )
-
-
-def _json(body: bytes) -> web.Response:
-    return web.Response(body=body, content_type="application/json")
 
 
 def _seen(request: web.BaseRequest, body: bytes) -> SeenRequest:

@@ -21,6 +21,14 @@ def test_a_rule_fits_by_model_and_by_the_end_of_the_key() -> None:
     assert book.take("a", "sk-sandbox-other") is None
 
 
+def test_a_rule_is_for_calls_or_for_the_list_of_models() -> None:
+    book = RuleBook()
+    book.replace(read_rules(b'{"rules":[{"listing":true,"action":{"status":403}},{"action":{"status":500}}]}'))
+    assert book.take(None, KEY) == {"status": 403}
+    assert book.take("a", KEY) == {"status": 500}
+    assert b'"listing":true' in book.as_json()
+
+
 def test_wrong_rules_leave_the_old_ones_in_force() -> None:
     book = RuleBook()
     book.replace([Rule(action={"status": 500})])
@@ -45,6 +53,7 @@ def test_the_listing_shows_no_part_of_a_key() -> None:
         (b'{"rules":[{"action":"status=500"}]}', "action must be an object"),
         (b'{"rules":[{"action":{},"times":0}]}', "at least 1"),
         (b'{"rules":[{"action":{},"model":3}]}', "model must be text"),
+        (b'{"rules":[{"action":{},"listing":1}]}', "listing must be true or false"),
     ],
 )
 def test_a_wrong_rule_is_named(body: bytes, part: str) -> None:
