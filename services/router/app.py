@@ -7,12 +7,14 @@ import random
 from collections.abc import Coroutine
 
 from gatehouse.router.v1.generation_service_pb2_grpc import add_GenerationServiceServicer_to_server
+from gatehouse.router.v1.probe_service_pb2_grpc import add_ProbeServiceServicer_to_server
 
 from libs.core.endpoints import EndpointRules
 from libs.rpc.channels import open_channel
 from libs.rpc.name_lookup import NameLookup
 from libs.rpc.service import Service
 from services.router.api.generation_service import GenerationService, error_details
+from services.router.api.probe_service import ProbeService
 from services.router.clients.configuration import ConfigurationWatcher
 from services.router.clients.key_outcomes import KeyOutcomeReporter
 from services.router.clients.key_vault import KeyVaultClient
@@ -22,6 +24,8 @@ from services.router.domain.call import CallResources
 from services.router.domain.failover import FailoverPolicy
 from services.router.domain.generate import Generator
 from services.router.domain.health import TargetHealth
+from services.router.domain.probe import Prober
+from services.router.providers.model_list import HttpModelLists
 from services.router.providers.registry import DIALECTS, provider_types
 from services.router.providers.session import HttpProviderSession
 from services.router.providers.timers import Timers
@@ -125,6 +129,9 @@ async def compose(settings: Settings, service: Service) -> None:
     )
     service.error_details = error_details
     service.add(add_GenerationServiceServicer_to_server, GenerationService(generator))
+    lists = HttpModelLists(http, DIALECTS, connect_s=settings.connect_timeout_s)
+    prober = Prober(lists=lists, keys=keys, outcomes=outcomes)
+    service.add(add_ProbeServiceServicer_to_server, ProbeService(prober, DIALECTS))
 
 
 class _Background:

@@ -20,7 +20,7 @@ _LONGEST_LINGER_S = 0.025
 
 
 class KeyVaultClient:
-    """A `ports.KeyOpener`."""
+    """A `ports.KeyOpener` and `probe.ProbeKeys`."""
 
     def __init__(self, channel: grpc.aio.Channel, *, timeout_s: float) -> None:
         self._access = KeyAccessServiceStub(channel)
@@ -41,6 +41,14 @@ class KeyVaultClient:
                 purpose=pb.KEY_PURPOSE_GENERATE,
                 version=version,
             )
+        )
+
+    def open_for_probe(
+        self, *, name: str, origin: str, caller_token: Secret
+    ) -> asyncio.Future[OpenedKey | GatehouseError]:
+        """Open the version in use for one test of its provider."""
+        return self._batcher.submit(
+            pb.KeyAccess(name=name, origin=origin, caller_token=caller_token.reveal(), purpose=pb.KEY_PURPOSE_PROBE)
         )
 
     async def aclose(self) -> None:

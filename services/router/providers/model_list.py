@@ -1,0 +1,61 @@
+"""The providers' lists of models, which a test of a provider asks for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import aiohttp
+
+from libs.core.secret import Secret
+from services.router.domain.probe import Endpoint
+from services.router.providers.base import Dialect
+from services.router.providers.responses import HTTP_OK, failure, key_header, whole_body
+from services.router.providers.session import USER_AGENT
+from services.router.providers.transport import translated, within
+from services.router.providers.vetted_http import VettedHttp
+
+# The longest of the known lists, of a gateway to some hundred models, has a third of it.
+_MAX_LIST_BYTES = 2 * 1024 * 1024
+
+
+class HttpModelLists:
+    """A `probe.ModelLists` over `http`."""
+
+    def __init__(self, http: VettedHttp, dialects: Mapping[str, Dialect], *, connect_s: float) -> None:
+        self._http = http
+        self._dialects = dialects
+        self._connect_s = connect_s
+
+    def requires_key(self, type_: str) -> bool:
+        """Whether a provider of this type cannot be asked without a key."""
+        return self._dialects[type_].requires_key
+
+    async def read(self, endpoint: Endpoint, key: Secret | None, *, timeout_s: float) -> frozenset[str]:
+        """The ids of a provider's list. Raises ProviderError."""
+        dialect = self._dialects[endpoint.type]
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        return dialect.decode_models(await within("total", deadline, self._body(dialect, endpoint, key)))
+
+    async def _body(self, dialect: Dialect, endpoint: Endpoint, key: Secret | None) -> bytes:
+        get = self._http.session.get(
+            self._http.destination(endpoint.base_url, dialect.models_path),
+            # Made in place: a name for it would put the key into the frames of every traceback.
+            headers=_headers(dialect, endpoint, key),
+            timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_s),
+            allow_redirects=False,
+        )
+        response = await translated(get, sent=False)
+        if response.status != HTTP_OK:
+            raise await failure(dialect, response, key)
+        return await whole_body(response, _MAX_LIST_BYTES)
+
+
+def _headers(dialect: Dialect, endpoint: Endpoint, key: Secret | None) -> dict[str, str]:
+    return {
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+        "User-Agent": USER_AGENT,
+        **dialect.option_headers(endpoint.options),
+        **key_header(dialect, key),
+    }
