@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
+from typing import NamedTuple
 
 from libs.core.resource_names import ModelName, ProviderName
 from libs.core.validation import FieldChecks
@@ -17,10 +18,14 @@ _PAGE = 100
 def check_references(transaction: Transaction, check: FieldChecks, settings: RouteSettings) -> None:
     """`check` learns of every provider, model and route that an active route names and that cannot serve."""
     provider_called = cache(transaction.providers.get)
-    problem_of = cache(lambda provider, model: model_problem(transaction, provider, model))
+    # The same target may stand in several lists; each is looked up once.
+    problem_of = cache(partial(_target_problem, transaction, provider_called))
     for path, target in settings.every_target():
-        _check_target(check, f"route.{path}", target, provider_called, problem_of)
-    if settings.strategy is RoutingStrategy.WEIGHTED and settings.targets:
+        problem = problem_of(*target.serves)
+        if problem is not None:
+            check.fail(f"route.{path}.{problem.field}", problem.description)
+    unset = any(target.weight is None for target in settings.targets)
+    if settings.strategy is RoutingStrategy.WEIGHTED and unset:
         weights = (_weight(target, provider_called(target.provider)) for target in settings.targets)
         check.that(any(weights), "route.targets", "must not all have the weight 0, those of their providers included")
     if settings.fallback_route is not None:
@@ -45,20 +50,24 @@ def model_problem(transaction: Transaction, provider: Provider, model: str) -> s
     return f"must exist and be enabled: {name} {state}" if model else f"is required: the default model {name} {state}"
 
 
-def _check_target(
-    check: FieldChecks,
-    field: str,
-    target: RouteTarget,
+class _Problem(NamedTuple):
+    field: str
+    description: str
+
+
+def _target_problem(
+    transaction: Transaction,
     provider_called: Callable[[ProviderName], Provider | None],
-    problem_of: Callable[[Provider, str], str | None],
-) -> None:
-    provider = provider_called(target.provider)
+    name: ProviderName,
+    model: str,
+) -> _Problem | None:
+    provider = provider_called(name)
     if provider is None:
-        check.fail(f"{field}.provider", f"must exist: there is no {target.provider}")
-    elif not provider.settings.active:
-        check.fail(f"{field}.provider", f"must be active, {target.provider} is not")
-    elif problem := problem_of(provider, target.model):
-        check.fail(f"{field}.model", problem)
+        return _Problem("provider", f"must exist: there is no {name}")
+    if not provider.settings.active:
+        return _Problem("provider", f"must be active, {name} is not")
+    problem = model_problem(transaction, provider, model)
+    return None if problem is None else _Problem("model", problem)
 
 
 def _weight(target: RouteTarget, provider: Provider | None) -> int:
