@@ -10,6 +10,7 @@ from importlib.metadata import version
 from gatehouse.providerconfig.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from gatehouse.providerconfig.v1.model_service_pb2_grpc import add_ModelServiceServicer_to_server
 from gatehouse.providerconfig.v1.provider_service_pb2_grpc import add_ProviderServiceServicer_to_server
+from gatehouse.providerconfig.v1.route_service_pb2_grpc import add_RouteServiceServicer_to_server
 from gatehouse.providerconfig.v1.snapshot_service_pb2_grpc import add_SnapshotServiceServicer_to_server
 
 from libs.catalogue.model_catalogue import ModelCatalogue
@@ -27,6 +28,7 @@ from services.provider_config.api.convert_snapshots import CONTENT_FORMAT, Snaps
 from services.provider_config.api.model_service import ModelServicer
 from services.provider_config.api.provider_options import option_problems
 from services.provider_config.api.provider_service import ProviderServicer
+from services.provider_config.api.route_service import RouteServicer
 from services.provider_config.api.snapshot_service import SnapshotServicer
 from services.provider_config.domain.endpoints import endpoint_problem
 from services.provider_config.domain.provider_rules import ProviderRules
@@ -69,6 +71,7 @@ async def compose(settings: Settings, service: Service) -> None:
     # Reading the catalogue takes a quarter of a second: now, not at the first call.
     catalogue = await asyncio.to_thread(ModelCatalogue, clock)
     service.add(add_ModelServiceServicer_to_server, ModelServicer(store, clock=clock, catalogue=catalogue))
+    service.add(add_RouteServiceServicer_to_server, RouteServicer(store, clock=clock))
     service.add(add_SnapshotServiceServicer_to_server, SnapshotServicer(feed, SnapshotMessages(catalogue)))
     service.add(
         add_AuditServiceServicer_to_server,
