@@ -46,6 +46,9 @@ def upgrade() -> None:
         op.add_column("providers", column)
     for name in _CAPABILITIES:
         op.add_column("models", sa.Column(name, sa.Boolean, nullable=False, server_default=sa.false()))
+    # The messages of both may be longer than before by what is new in them.
+    op.execute("UPDATE providers SET snapshot_bytes = snapshot_bytes + 620")
+    op.execute("UPDATE models SET snapshot_bytes = snapshot_bytes + 60")
     op.create_table(
         "task_defaults",
         sa.Column("owner", sa.String(256), primary_key=True),
