@@ -53,7 +53,7 @@ def test_a_method_that_names_a_resource_is_authorised_by_it(name: str) -> None:
     named = {"name", "parent"} & set(request.fields_by_name)
     if named:
         assert {PERMISSIONS[name].resource} == named
-    elif name.rpartition("/")[2].startswith("Update"):
+    elif name.rpartition("/")[2].startswith(("Update", "Test")):
         (resource,) = [
             field.name for field in request.fields if field.message_type and "name" in field.message_type.fields_by_name
         ]
