@@ -21,6 +21,21 @@ OwnerOption = Annotated[
 ]
 LabelOption = Annotated[list[str] | None, typer.Option("--label", help="name=value; may be given more than once.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Let Gatehouse check everything and say what would be; nothing is changed.")
+]
+ForceOption = Annotated[
+    bool,
+    typer.Option(
+        "--force", help="Although routes, preferences or profiles name it: calls then pass those places over."
+    ),
+]
+DisplayNameOption = Annotated[str | None, typer.Option("--display-name", help="For people.")]
+DescriptionOption = Annotated[str | None, typer.Option("--description", help="For people.")]
+VersionArgument = Annotated[
+    int, typer.Argument(metavar="VERSION", min=1, help="The version's number, as the `versions` command shows.")
+]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, max=100_000, help="How many at most, newest first.")]
 SinceOption = Annotated[
     str | None, typer.Option("--since", help="From then on: 30m, 24h, 7d, or a date or time (UTC unless it says).")
 ]
@@ -78,3 +93,19 @@ def dollars_of(text: str, scale: Callable[[Decimal], int], hint: str) -> int:
         raise typer.BadParameter(f"{text!r} is not an amount of dollars such as 0.15", param_hint=hint) from None
     except ValueError as error:
         raise typer.BadParameter(f"{text!r} {error}", param_hint=hint) from None
+
+
+def choice_of(reference: str, parent: str, hint: str) -> tuple[str, str]:
+    """`openai/gpt-4o` -> the provider as calls of `parent` name it, and the model's id. Raises BadParameter.
+
+    A bare id stays one: the server takes the nearest of the user's, the tenant's and the platform's providers.
+    """
+    from gatehouse.references import ID, provider_name, target_parts
+
+    try:
+        provider, model = target_parts(reference)
+        if model and not ID.fullmatch(model):
+            raise ValueError("names no model: its id has only a-z, 0-9, '.', '_' and '-'")  # noqa: TRY301 - told as the others
+        return (provider if ID.fullmatch(provider) else provider_name(provider, parent)), model
+    except ValueError as error:
+        raise typer.BadParameter(f"{reference!r} {error}", param_hint=hint) from None

@@ -60,8 +60,17 @@ def show_message(message: Message, lines: Sequence[tuple[str, str]], *, as_json:
     """One resource as `name value` lines without the empty ones, or as a JSON object."""
     if as_json:
         print_json(as_document(message))
+    else:
+        show_lines(lines)
+
+
+def show_lines(lines: Sequence[tuple[str, str]], *, title: str = "") -> None:
+    """`name value` lines without the empty ones, on standard output; nothing when all are empty."""
+    if not any(value for _, value in lines):
         return
     out = console()
+    if title:
+        out.print(title, style="bold")
     table = _table(terminal=False, header=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")

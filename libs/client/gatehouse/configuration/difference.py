@@ -60,6 +60,11 @@ class Change:
         return name
 
     @property
+    def parent(self) -> str:
+        """Whose it is: `tenants/acme`."""
+        return "/".join(self.name.split("/")[: -len(self.place)])
+
+    @property
     def etag(self) -> str:
         """The etag of what the change was worked out from; empty when there is nothing yet."""
         etag: str = "" if self.before is None else self.before.etag  # type: ignore[attr-defined]  # as above

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -199,7 +199,7 @@ class _Translator:
             if all(each is None for each in said):
                 continue
             if None in said:
-                text = f"{key} is not taken over: a limit is a provider's, and other models of {group.provider_id} have none"
+                text = f"{key} is not taken over: a limit is the provider's, and its other models have none"
                 self._remark(group.deployments[[each is not None for each in said].index(True)], text)
                 continue
             setattr(limits, name, min(sum(said), most))
