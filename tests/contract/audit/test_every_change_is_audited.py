@@ -14,6 +14,7 @@ from gatehouse.providerconfig.v1.audit_service_pb2_grpc import AuditServiceStub
 
 from libs.identity.permissions import PERMISSIONS, Access
 from tests.contract.audit.changes import ACME, ANN, CHANGES, PACKAGE, Change
+from tests.contract.audit.peers import peers
 from tests.integration.provider_config.conftest import Stack
 
 
@@ -21,6 +22,13 @@ from tests.integration.provider_config.conftest import Stack
 async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
     async with AsyncExitStack() as exits:
         yield Stack(tmp_path / "state", f"sqlite:///{tmp_path}/config.db", exits)
+
+
+@pytest.fixture
+async def channel(stack: Stack) -> AsyncIterator[grpc.aio.Channel]:
+    """To provider_config, beside a key_vault and a router that find nothing wrong."""
+    async with peers(stack.layout) as target:
+        yield (await stack.start(key_vault_target=target, router_target=target)).public
 
 
 async def call(channel: grpc.aio.Channel, method: str, change: Change, metadata: Any) -> None:
@@ -57,8 +65,7 @@ def test_whatever_else_the_service_does_for_people_only_reads() -> None:
 
 
 @pytest.mark.parametrize("method", CHANGES)
-async def test_a_change_leaves_one_event(stack: Stack, method: str) -> None:
-    channel = (await stack.start()).public
+async def test_a_change_leaves_one_event(stack: Stack, channel: grpc.aio.Channel, method: str) -> None:
     admin = stack.token("acme", "ann", "tenant_admin")
     change = CHANGES[method]
     for before in change.after:
