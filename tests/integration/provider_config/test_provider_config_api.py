@@ -5,64 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import grpc
 import pytest
 from gatehouse.providerconfig.v1 import model_pb2, provider_pb2
 from gatehouse.providerconfig.v1 import model_service_pb2 as models_pb
 from gatehouse.providerconfig.v1 import provider_service_pb2 as providers_pb
-from gatehouse.providerconfig.v1.model_service_pb2_grpc import ModelServiceStub
-from gatehouse.providerconfig.v1.provider_service_pb2_grpc import ProviderServiceStub
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from libs.core.errors import GatehouseError
-from tests.integration.provider_config.conftest import Replica, Stack, error_of
+from tests.integration.provider_config.conftest import Replica, Stack
+from tests.integration.provider_config.person import NAME, Person, refused
 
 _ID = "0b0a3c2e-7f57-4a6c-9b1e-2a4d6f8c0e1d"
-_NAME = "tenants/acme/providers/openai"
-
-
-class Person:
-    """Somebody with a token."""
-
-    def __init__(self, replica: Replica, metadata: tuple[tuple[str, str], ...]) -> None:
-        self._providers: Any = ProviderServiceStub(replica.public)
-        self._models: Any = ModelServiceStub(replica.public)
-        self._metadata = metadata
-
-    async def __call__(self, method: str, request: Any) -> Any:
-        stub = self._models if "Model" in method else self._providers
-        try:
-            return await getattr(stub, method)(request, metadata=self._metadata, timeout=10)
-        except grpc.aio.AioRpcError as error:
-            failure = error_of(error)
-        raise failure
-
-    async def create(self, provider_id: str = "openai", parent: str = "tenants/acme", **fields: Any) -> Any:
-        request = providers_pb.CreateProviderRequest(
-            parent=parent,
-            provider_id=provider_id,
-            request_id=fields.pop("request_id", ""),
-            validate_only=fields.pop("validate_only", False),
-            provider=provider_pb2.Provider(**({"type": "openai", "key": f"{parent}/keys/prod"} | fields)),
-        )
-        return await self("CreateProvider", request)
-
-    async def update(self, mask: str = "", **fields: Any) -> Any:
-        request = providers_pb.UpdateProviderRequest(
-            provider=provider_pb2.Provider(**({"name": _NAME} | fields)),
-            update_mask=FieldMask(paths=mask.split(",") if mask else ()),
-        )
-        return await self("UpdateProvider", request)
-
-    async def create_model(self, model_id: str = "gpt-4o", **fields: Any) -> Any:
-        request = models_pb.CreateModelRequest(
-            parent=_NAME,
-            model_id=model_id,
-            request_id=fields.pop("request_id", ""),
-            validate_only=fields.pop("validate_only", False),
-            model=model_pb2.Model(**fields),
-        )
-        return await self("CreateModel", request)
 
 
 @pytest.fixture
@@ -75,20 +27,14 @@ def admin(stack: Stack, replica: Replica) -> Person:
     return Person(replica, stack.token("acme", "ann", "tenant_admin"))
 
 
-async def _refused(call: Any) -> GatehouseError:
-    with pytest.raises(GatehouseError) as caught:
-        await call
-    return caught.value
-
-
 async def test_a_provider_lives_from_creation_to_deletion(admin: Person) -> None:
     created = await admin.create(display_name="OpenAI", labels={"team": "core"})
     provider = created.provider
-    assert provider.name == _NAME
+    assert provider.name == NAME
     assert (provider.base_url, provider.priority) == ("https://api.openai.com/v1", 100)
     assert provider.active
     assert provider.created_by == "tenants/acme/users/ann"
-    assert (await admin("GetProvider", providers_pb.GetProviderRequest(name=_NAME))).provider == provider
+    assert (await admin("GetProvider", providers_pb.GetProviderRequest(name=NAME))).provider == provider
     changed = await admin.update("active,labels", etag=provider.etag, active=False)
     assert (changed.provider.active, changed.provider.display_name, dict(changed.provider.labels)) == (
         False,
@@ -96,13 +42,13 @@ async def test_a_provider_lives_from_creation_to_deletion(admin: Person) -> None
         {},
     )
     assert changed.provider.etag != provider.etag
-    deleted = await admin("DeleteProvider", providers_pb.DeleteProviderRequest(name=_NAME, etag=changed.provider.etag))
+    deleted = await admin("DeleteProvider", providers_pb.DeleteProviderRequest(name=NAME, etag=changed.provider.etag))
     assert [created.revision, changed.revision, deleted.revision] == [1, 2, 3]
-    gone = await _refused(admin("GetProvider", providers_pb.GetProviderRequest(name=_NAME)))
+    gone = await refused(admin("GetProvider", providers_pb.GetProviderRequest(name=NAME)))
     assert (gone.reason, gone.domain, gone.metadata) == (
         "PROVIDER_NOT_FOUND",
         "providerconfig.gatehouse",
-        {"name": _NAME},
+        {"name": NAME},
     )
 
 
@@ -110,9 +56,11 @@ async def test_a_model_lives_from_creation_to_deletion(admin: Person) -> None:
     await admin.create()
     created = await admin.create_model(price=model_pb2.ModelPrice(input_micro_usd_per_million=150_000))
     model = created.model
-    assert (model.name, model.provider_model_id) == (f"{_NAME}/models/gpt-4o", "gpt-4o")
+    assert (model.name, model.provider_model_id) == (f"{NAME}/models/gpt-4o", "gpt-4o")
     assert model.enabled
-    assert model.capabilities == provider_pb2.Capabilities(streaming=True, tools=True, json_schema=True, images=True)
+    assert model.capabilities == provider_pb2.Capabilities(
+        streaming=True, tools=True, json_schema=True, images=True, documents=True
+    )
     assert (await admin("GetModel", models_pb.GetModelRequest(name=model.name))).model == model
     changed = await admin(
         "UpdateModel",
@@ -121,11 +69,11 @@ async def test_a_model_lives_from_creation_to_deletion(admin: Person) -> None:
         ),
     )
     assert not changed.model.HasField("price")
-    stale = await _refused(admin("DeleteModel", models_pb.DeleteModelRequest(name=model.name, etag=model.etag)))
+    stale = await refused(admin("DeleteModel", models_pb.DeleteModelRequest(name=model.name, etag=model.etag)))
     assert stale.reason == "ETAG_MISMATCH"
     deleted = await admin("DeleteModel", models_pb.DeleteModelRequest(name=model.name))
     assert [created.revision, changed.revision, deleted.revision] == [2, 3, 4]
-    listed = await admin("ListModels", models_pb.ListModelsRequest(parent=_NAME))
+    listed = await admin("ListModels", models_pb.ListModelsRequest(parent=NAME))
     assert list(listed.models) == []
 
 
@@ -144,25 +92,25 @@ async def test_a_repeated_request_is_answered_as_the_first_time(admin: Person, s
     assert first == second
     await admin.update("display_name", display_name="later")
     assert await admin.create(request_id=_ID.upper()) == first
-    reused = await _refused(admin.create("other", request_id=_ID))
+    reused = await refused(admin.create("other", request_id=_ID))
     assert reused.reason == "REQUEST_ID_REUSED"
     bob = Person(replica, stack.token("acme", "bob", "tenant_admin"))
-    assert (await _refused(bob.create(request_id=_ID))).reason == "PROVIDER_EXISTS"
+    assert (await refused(bob.create(request_id=_ID))).reason == "PROVIDER_EXISTS"
     model = await admin.create_model(request_id=_ID)
     assert await admin.create_model(request_id=_ID) == model
 
 
 async def test_a_refused_request_may_be_repeated_with_the_same_id(admin: Person) -> None:
-    assert (await _refused(admin.create(request_id=_ID, type="nonsense"))).reason == "INVALID_FIELD"
+    assert (await refused(admin.create(request_id=_ID, type="nonsense"))).reason == "INVALID_FIELD"
     assert (await admin.create(request_id=_ID)).revision == 1
 
 
 async def test_validating_stores_nothing_and_does_not_use_up_the_request_id(admin: Person) -> None:
     validated = await admin.create(validate_only=True, request_id=_ID)
-    assert (validated.revision, validated.provider.name) == (0, _NAME)
+    assert (validated.revision, validated.provider.name) == (0, NAME)
     assert (await admin.create(request_id=_ID)).revision == 1
     assert (await admin.create_model(validate_only=True)).revision == 0
-    assert (await _refused(admin.create(validate_only=True))).reason == "PROVIDER_EXISTS"
+    assert (await refused(admin.create(validate_only=True))).reason == "PROVIDER_EXISTS"
 
 
 async def test_lists_go_page_by_page(admin: Person) -> None:
@@ -178,7 +126,7 @@ async def test_lists_go_page_by_page(admin: Person) -> None:
         if not token:
             break
         elsewhere = providers_pb.ListProvidersRequest(parent="platform", page_token=token)
-        assert (await _refused(admin("ListProviders", elsewhere))).metadata == {"field": "page_token"}
+        assert (await refused(admin("ListProviders", elsewhere))).metadata == {"field": "page_token"}
     assert seen == ["p0", "p1", "p2", "p3", "p4"]
 
 
@@ -191,7 +139,7 @@ async def test_the_provider_types_are_listed_by_id(admin: Person) -> None:
 
 
 async def test_every_wrong_field_is_in_the_status(admin: Person) -> None:
-    error = await _refused(admin.create("No", base_url="http://10.0.0.1", key="x", priority=-1))
+    error = await refused(admin.create("No", base_url="http://10.0.0.1", key="x", priority=-1))
     assert [violation.field for violation in error.field_violations] == [
         "provider_id",
         "provider.base_url",
@@ -204,19 +152,19 @@ async def test_every_wrong_field_is_in_the_status(admin: Person) -> None:
 @pytest.mark.parametrize("method", ["GetProvider", "DeleteProvider", "GetModel", "DeleteModel"])
 async def test_a_name_that_is_none_is_refused(admin: Person, method: str) -> None:
     request_type = getattr(models_pb if "Model" in method else providers_pb, f"{method}Request")
-    for name in ("", "x", "tenants/acme", "tenants/acme/keys/x", f"{_NAME}/models/m/x"):
-        error = await _refused(admin(method, request_type(name=name)))
+    for name in ("", "x", "tenants/acme", "tenants/acme/keys/x", f"{NAME}/models/m/x"):
+        error = await refused(admin(method, request_type(name=name)))
         assert (error.reason, error.metadata) == ("INVALID_FIELD", {"field": "name"}), name
 
 
 async def test_loopback_needs_the_setting(stack: Stack, admin: Person) -> None:
     local: dict[str, Any] = {"type": "openai_compatible", "key": "", "base_url": "http://127.0.0.1:7120/v1"}
-    assert (await _refused(admin.create(**local))).metadata == {"field": "provider.base_url"}
+    assert (await refused(admin.create(**local))).metadata == {"field": "provider.base_url"}
     allowing = Person(await stack.start(allow_loopback_endpoints=True), stack.token("acme", "ann", "tenant_admin"))
     assert (await allowing.create(**local)).provider.base_url == "http://127.0.0.1:7120/v1"
     # Where it is not allowed any more, it can still be switched off.
     assert not (await admin.update("active", active=False)).provider.active
-    assert (await _refused(admin.update("base_url", base_url=local["base_url"]))).reason == "INVALID_FIELD"
+    assert (await refused(admin.update("base_url", base_url=local["base_url"]))).reason == "INVALID_FIELD"
 
 
 async def test_who_may_not_is_refused_alike_whether_it_exists_or_not(
@@ -227,21 +175,21 @@ async def test_who_may_not_is_refused_alike_whether_it_exists_or_not(
     member = Person(replica, stack.token("acme", "bob", "member"))
     texts = set()
     for call in (
-        stranger("GetProvider", providers_pb.GetProviderRequest(name=_NAME)),
+        stranger("GetProvider", providers_pb.GetProviderRequest(name=NAME)),
         stranger("GetProvider", providers_pb.GetProviderRequest(name="tenants/acme/providers/none")),
         stranger.update("active", active=False),
         stranger.create(),
         stranger.create_model(),
         member.update("active", active=False),
-        member("DeleteProvider", providers_pb.DeleteProviderRequest(name=_NAME)),
+        member("DeleteProvider", providers_pb.DeleteProviderRequest(name=NAME)),
         admin.create(parent="platform"),
         Person(replica, stack.token("acme", "bot", "service")).create(parent="tenants/acme/users/bot"),
     ):
-        error = await _refused(call)
+        error = await refused(call)
         assert error.reason == "PERMISSION_DENIED"
         texts.add(error.message)
     assert len(texts) == 1
-    assert (await member("GetProvider", providers_pb.GetProviderRequest(name=_NAME))).provider.name == _NAME
+    assert (await member("GetProvider", providers_pb.GetProviderRequest(name=NAME))).provider.name == NAME
     assert (await member.create(parent="tenants/acme/users/bob")).provider.created_by == "tenants/acme/users/bob"
     operator = Person(replica, stack.token(None, "root", "super_admin"))
     assert (await operator.create(parent="platform")).provider.created_by == "platform/users/root"
