@@ -44,6 +44,16 @@ class Instruments:
         self.attempts: Counter = meter.create_counter(
             names.METRIC_ATTEMPTS, unit="{attempt}", description="Attempts at providers by outcome."
         )
+        self.targets_passed_over: Counter = meter.create_counter(
+            names.METRIC_PASSED_OVER,
+            unit="{target}",
+            description="Targets whose place another took, by the rule that put them first and what stood in the way.",
+        )
+        self.platform_fallbacks: Counter = meter.create_counter(
+            names.METRIC_PLATFORM_FALLBACKS,
+            unit="{attempt}",
+            description="Attempts with the platform's providers, by the rule that chose them.",
+        )
         self.cost: Counter = meter.create_counter(
             names.METRIC_COST, unit="{nUSD}", description="Settled cost in nano-USD."
         )

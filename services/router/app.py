@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 
 from gatehouse.router.v1.generation_service_pb2_grpc import add_GenerationServiceServicer_to_server
 from gatehouse.router.v1.probe_service_pb2_grpc import add_ProbeServiceServicer_to_server
+from gatehouse.router.v1.provider_health_service_pb2_grpc import add_ProviderHealthServiceServicer_to_server
 
 from libs.core.endpoints import EndpointRules
 from libs.rpc.channels import open_channel
@@ -15,15 +16,21 @@ from libs.rpc.name_lookup import NameLookup
 from libs.rpc.service import Service
 from services.router.api.generation_service import GenerationService, error_details
 from services.router.api.probe_service import ProbeService
+from services.router.api.provider_health_service import ProviderHealthService
 from services.router.clients.configuration import ConfigurationWatcher
 from services.router.clients.key_outcomes import KeyOutcomeReporter
 from services.router.clients.key_vault import KeyVaultClient
 from services.router.clients.usage import UsageClient
 from services.router.domain.accounting import Reservation
+from services.router.domain.admission import Admission
+from services.router.domain.affinity import SessionAffinity
 from services.router.domain.call import CallResources
+from services.router.domain.explain import Explainer
 from services.router.domain.failover import FailoverPolicy
 from services.router.domain.generate import Generator
 from services.router.domain.health import TargetHealth
+from services.router.domain.limits import ProviderLimiter
+from services.router.domain.planner import Planner
 from services.router.domain.probe import Prober
 from services.router.providers.model_list import HttpModelLists
 from services.router.providers.registry import DIALECTS, provider_types
@@ -113,25 +120,44 @@ async def compose(settings: Settings, service: Service) -> None:
     watching = _Background(config.run())
     service.on_close("provider-config", watching.aclose, ready=config.ready)
 
+    chance = random.Random()  # noqa: S311 - spreads calls and retries, keeps no secret
+    planner = _planner(settings, config, chance)
     generator = Generator(
-        config=config,
+        planner=planner,
         providers=providers,
-        types=provider_types(DIALECTS),
         resources=CallResources(
             keys=keys,
             outcomes=outcomes,
             ledger=ledger,
             observer=TelemetryObserver(service.telemetry),
             policy=FailoverPolicy(max_attempts=settings.max_attempts, max_retries=settings.max_retries),
-            health=TargetHealth(threshold=settings.breaker_threshold, cooldown_s=settings.breaker_cooldown_s),
-            jitter=random.Random(),  # noqa: S311 - spreads retries, keeps no secret
+            admission=planner.admission,
+            affinity=planner.affinity,
+            jitter=chance,
         ),
     )
+    explainer = Explainer(planner=planner, config=config, keys=keys)
     service.error_details = error_details
-    service.add(add_GenerationServiceServicer_to_server, GenerationService(generator))
+    service.add(add_GenerationServiceServicer_to_server, GenerationService(generator, explainer))
+    service.add(add_ProviderHealthServiceServicer_to_server, ProviderHealthService(explainer))
     lists = HttpModelLists(http, DIALECTS, connect_s=settings.connect_timeout_s)
     prober = Prober(lists=lists, keys=keys, outcomes=outcomes)
     service.add(add_ProbeServiceServicer_to_server, ProbeService(prober, DIALECTS))
+
+
+def _planner(settings: Settings, config: ConfigurationWatcher, chance: random.Random) -> Planner:
+    health = TargetHealth(
+        threshold=settings.breaker_threshold,
+        minimum_calls=settings.breaker_minimum_calls,
+        cooldown_s=settings.breaker_cooldown_s,
+    )
+    return Planner(
+        config=config,
+        types=provider_types(DIALECTS),
+        admission=Admission(health, ProviderLimiter()),
+        affinity=SessionAffinity(),
+        chance=chance,
+    )
 
 
 class _Background:

@@ -61,6 +61,8 @@ class Settings(ServerSettings):
     max_retries: int = Field(default=1, ge=0, le=10)
     """How often the last target is tried again after a failure that may pass."""
     breaker_threshold: int = Field(default=5, ge=1)
-    """Faults in a row after which a target cools down."""
+    """Faults within a minute after which a target cools down, if at least half of its calls failed."""
+    breaker_minimum_calls: int = Field(default=5, ge=1)
+    """Calls within a minute before a target cools down at all; below `breaker_threshold` it changes nothing."""
     breaker_cooldown_s: float = Field(default=5.0, ge=0)
     """How long it cools down, unless the provider says."""

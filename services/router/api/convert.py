@@ -36,6 +36,7 @@ MAX_SCHEMA = 100_000
 MAX_CALL_LABELS = 16
 MAX_TEMPERATURE = 2.0
 MAX_OUTPUT_TOKENS = 10_000_000
+MAX_SESSION = 128
 REVISION_KEY = "gatehouse-revision"
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -90,6 +91,9 @@ def generation(message: generation_pb2.Generation, *, messages_required: bool = 
         if message.labels:
             check.labels("generation.labels", message.labels)
             check.count("generation.labels", message.labels, most=MAX_CALL_LABELS)
+        if message.session:
+            valid = len(message.session) <= MAX_SESSION and message.session.isprintable()
+            check.that(valid, "generation.session", f"must be at most {MAX_SESSION} printable characters")
         check.that(not message.request_id or _is_uuid(message.request_id), "generation.request_id", "must be a UUID")
     named = bool(message.provider or message.model)
     return Generation(
@@ -109,6 +113,7 @@ def generation(message: generation_pb2.Generation, *, messages_required: bool = 
         task=message.task,
         labels=dict(message.labels),
         request_id=message.request_id,
+        session=message.session,
     )
 
 

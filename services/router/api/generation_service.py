@@ -10,18 +10,29 @@ from gatehouse.router.v1.generation_service_pb2_grpc import GenerationServiceSer
 from google.protobuf.message import Message
 
 from libs.core.errors import GatehouseError
+from libs.core.page_tokens import encode_page_token, page_size
 from libs.rpc.context import current
 from services.router.api import convert
-from services.router.api.outcomes import answer_to_pb, event_to_pb, partial_to_pb, plan_to_pb
+from services.router.api.explanations import (
+    estimate_to_pb,
+    explanation_to_pb,
+    list_arguments,
+    model_to_pb,
+    place_cursor,
+    place_in,
+)
+from services.router.api.outcomes import answer_to_pb, event_to_pb, partial_to_pb
 from services.router.domain.call import StreamInterrupted
+from services.router.domain.explain import Explainer
 from services.router.domain.generate import Generator
 
 
 class GenerationService(GenerationServiceServicer):
     """Converts, calls, converts."""
 
-    def __init__(self, generator: Generator) -> None:
+    def __init__(self, generator: Generator, explainer: Explainer) -> None:
         self._generator = generator
+        self._explainer = explainer
 
     async def Generate(self, request: pb.GenerateRequest, context: object) -> pb.GenerateResponse:
         """See the proto."""
@@ -41,7 +52,26 @@ class GenerationService(GenerationServiceServicer):
     async def ExplainRoute(self, request: pb.ExplainRouteRequest, context: object) -> pb.ExplainRouteResponse:
         """See the proto."""
         generation = convert.generation(request.generation, messages_required=False)
-        return plan_to_pb(await self._generator.explain(generation, convert.call_context(current())))
+        return explanation_to_pb(await self._explainer.explain(generation, convert.call_context(current())))
+
+    async def EstimateCost(self, request: pb.EstimateCostRequest, context: object) -> pb.EstimateCostResponse:
+        """See the proto."""
+        generation = convert.generation(request.generation)
+        estimates, revision = await self._explainer.estimate(generation, convert.call_context(current()))
+        return pb.EstimateCostResponse(estimates=map(estimate_to_pb, estimates), revision=revision)
+
+    async def ListModels(self, request: pb.ListModelsRequest, context: object) -> pb.ListModelsResponse:
+        """See the proto."""
+        caller = convert.call_context(current())
+        arguments = list_arguments(request, caller)
+        page = await self._explainer.models(
+            caller,
+            usable_only=request.usable_only,
+            after=place_in(request.page_token, arguments),
+            at_most=page_size(request.page_size),
+        )
+        more = encode_page_token(place_cursor(page.next_place), arguments) if page.next_place is not None else ""
+        return pb.ListModelsResponse(models=map(model_to_pb, page.models), next_page_token=more, warnings=page.warnings)
 
 
 def error_details(error: GatehouseError) -> Sequence[Message]:

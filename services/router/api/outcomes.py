@@ -1,4 +1,4 @@
-"""From the domain to the wire: answers, events, plans."""
+"""From the domain to the wire: answers, events and how calls ended."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from typing import assert_never
 
 from gatehouse.router.v1 import generation_pb2, message_pb2
 from gatehouse.router.v1 import generation_service_pb2 as pb
-from google.protobuf.duration_pb2 import Duration
-from google.type.money_pb2 import Money
 
-from libs.core.money import NANO_PER_USD, TokenCounts
+from libs.core.money import TokenCounts
+from services.router.api.plans import duration, money, target_to_pb, trace_to_pb
 from services.router.domain.call import Outcome, StreamInterrupted
 from services.router.domain.generate import Completed, Started, StreamEvent
 from services.router.domain.generation import Answer, FinishReason, TextDelta, ToolArgumentsDelta, ToolCallStarted
-from services.router.domain.routing.plan import RoutePlan, Target
 
 _FINISH_REASONS = {
     FinishReason.STOP: generation_pb2.FINISH_REASON_STOP,
@@ -49,36 +47,18 @@ def event_to_pb(event: StreamEvent) -> pb.StreamGenerateResponse:
         case ToolCallStarted(index, call_id, name):
             return pb.StreamGenerateResponse(tool_call_started=pb.ToolCallStarted(index=index, id=call_id, name=name))
         case Started(operation_id, target):
-            return pb.StreamGenerateResponse(started=pb.Started(operation_id=operation_id, target=_target(target)))
+            return pb.StreamGenerateResponse(started=pb.Started(operation_id=operation_id, target=target_to_pb(target)))
         case Completed(outcome):
             return pb.StreamGenerateResponse(completed=pb.Completed(outcome=_outcome(outcome)))
         case _:
             assert_never(event)
 
 
-def plan_to_pb(plan: RoutePlan) -> pb.ExplainRouteResponse:
-    """The plan of a call."""
-    response = pb.ExplainRouteResponse(targets=[_target(each) for each in plan.targets], revision=plan.revision)
-    for each in plan.rejected:
-        response.rejected.add(
-            target=generation_pb2.Target(
-                provider=each.provider.name,
-                provider_type=each.provider.type,
-                model=each.model,
-                key=each.provider.key,
-                rule=each.rule,
-            ),
-            cause=each.cause,
-            description=each.description,
-        )
-    return response
-
-
 def partial_to_pb(error: StreamInterrupted) -> generation_pb2.PartialOutcome:
     """What was used before a stream broke."""
     return generation_pb2.PartialOutcome(
         operation_id=error.operation_id,
-        served_by=_target(error.target),
+        served_by=target_to_pb(error.target),
         usage=_usage(error.usage),
         estimated=error.estimated,
     )
@@ -87,42 +67,31 @@ def partial_to_pb(error: StreamInterrupted) -> generation_pb2.PartialOutcome:
 def _outcome(outcome: Outcome) -> generation_pb2.Outcome:
     gateway_s = max(0.0, outcome.total_s - outcome.provider_s)
     latency = generation_pb2.Latency(
-        total=_duration(outcome.total_s), provider=_duration(outcome.provider_s), gateway=_duration(gateway_s)
+        total=duration(outcome.total_s), provider=duration(outcome.provider_s), gateway=duration(gateway_s)
     )
     if outcome.first_content_s is not None:
-        latency.first_content.CopyFrom(_duration(outcome.first_content_s))
-    served_by = _target(outcome.served_by)
+        latency.first_content.CopyFrom(duration(outcome.first_content_s))
+    served_by = target_to_pb(outcome.served_by)
     return generation_pb2.Outcome(
         operation_id=outcome.operation_id,
         finish_reason=_FINISH_REASONS[outcome.finish_reason],
         raw_finish_reason=outcome.raw_finish_reason,
         usage=_usage(outcome.usage) if outcome.usage is not None else None,
-        cost=_money(outcome.cost) if outcome.cost is not None else None,
+        cost=money(outcome.cost) if outcome.cost is not None else None,
         served_by=served_by,
         attempts=[
             generation_pb2.Attempt(
                 number=each.number,
-                target=served_by if each.target is outcome.served_by else _target(each.target),
+                target=served_by if each.target is outcome.served_by else target_to_pb(each.target),
                 key_version=each.key_version,
                 error_reason=each.error_reason,
-                duration=_duration(each.duration_s),
+                duration=duration(each.duration_s),
             )
             for each in outcome.attempts
         ],
         warnings=outcome.warnings,
         latency=latency,
-    )
-
-
-def _target(target: Target) -> generation_pb2.Target:
-    provider = target.provider
-    return generation_pb2.Target(
-        provider=provider.name,
-        provider_type=provider.type,
-        model=target.model.id,
-        key=provider.key,
-        rule=target.rule,
-        reason=target.reason,
+        trace=trace_to_pb(outcome.plan, outcome.configuration_age_s),
     )
 
 
@@ -134,13 +103,3 @@ def _usage(tokens: TokenCounts) -> generation_pb2.TokenUsage:
         output_tokens=tokens.output_tokens,
         reasoning_tokens=tokens.reasoning_tokens,
     )
-
-
-def _money(nano_usd: int) -> Money:
-    units, nanos = divmod(nano_usd, NANO_PER_USD)
-    return Money(currency_code="USD", units=units, nanos=nanos)
-
-
-def _duration(seconds: float) -> Duration:
-    whole = int(seconds)
-    return Duration(seconds=whole, nanos=int((seconds - whole) * 1e9))

@@ -11,7 +11,11 @@ from libs.core.money import TokenCounts, TokenPrices
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
-    """An attempt about to be sent: who calls what, and the most it can use. Known by tenant, operation_id, attempt."""
+    """An attempt about to be sent: who calls what, and the most it can use. Known by tenant, operation_id, attempt.
+
+    `price` is the model's own, None for the catalogue's. `experiment` and `arm` are those whose target this is, empty
+    when it is here by another rule.
+    """
 
     tenant: str
     operation_id: str
@@ -26,6 +30,9 @@ class Reservation:
     task: str
     request_id: str
     labels: Mapping[str, str]
+    rule: str
+    experiment: str
+    arm: str
     input_tokens_estimate: int
     output_tokens_limit: int
     price: TokenPrices | None

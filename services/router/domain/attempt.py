@@ -9,11 +9,12 @@ from libs.core.errors import GatehouseError
 from libs.core.money import NanoUsd, TokenCounts, TokenPrices
 from libs.core.secret import Secret
 from services.router.domain.accounting import AttemptOutcome, Reservation, Settlement
+from services.router.domain.admission import Passage
 from services.router.domain.errors import ProviderError, Reason
-from services.router.domain.generation import ContentEvent, Generation, TextDelta, ToolArgumentsDelta
+from services.router.domain.generation import ContentEvent, TextDelta, ToolArgumentsDelta
 from services.router.domain.ports import AttemptObserver, KeyOpener, KeyOutcomes, Ledger
-from services.router.domain.routing.plan import Target
-from services.router.domain.tokens import usual_input_tokens, usual_output_tokens
+from services.router.domain.routing.route_plan import Target
+from services.router.domain.tokens import RequestSize, usual_output_tokens
 
 # gatehouse.usage.v1.Settlement.finish_reason
 _MAX_FINISH_REASON = 64
@@ -59,7 +60,7 @@ class OutputMeter:
 
 
 class Attempt:
-    """An attempt from its reservation to its ledger event.
+    """An attempt from its reservation to its ledger event; `passage` is the way it took into its target.
 
     `open` reserves and opens the key at the same time, in the version `asked_version`, 0 being the one in use; then
     `key_version` is the one that was opened, 0 without a key. After it returned exactly one of `succeeded`, `failed`,
@@ -71,7 +72,9 @@ class Attempt:
         *,
         reservation: Reservation,
         target: Target,
-        request: Generation,
+        size: RequestSize,
+        streaming: bool,
+        passage: Passage,
         ledger: Ledger,
         observer: AttemptObserver,
         outcomes: KeyOutcomes,
@@ -85,13 +88,16 @@ class Attempt:
         self.fallback_version = 0
         self.price: TokenPrices | None = None
         self.meter = OutputMeter()
-        self._request = request
+        self._size = size
+        self._streaming = streaming
+        self._passage = passage
         self._ledger = ledger
         self._observer = observer
         self._outcomes = outcomes
         self._fallback = fallback
         self._start_time = time.time()
         self._started = time.monotonic()
+        self._sent = self._started
         self._sent_time = 0.0
         self._first_content_s: float | None = None
 
@@ -102,6 +108,15 @@ class Attempt:
 
     async def open(self, keys: KeyOpener, caller_token: Secret) -> Secret | None:
         """Reserve, and open the key if the target has one. Raises GatehouseError; nothing stays reserved then."""
+        try:
+            material = await self._open(keys, caller_token)
+        except BaseException:
+            self._passage.withdrawn()
+            raise
+        self._sent = time.monotonic()
+        return material
+
+    async def _open(self, keys: KeyOpener, caller_token: Secret) -> Secret | None:
         provider = self.target.provider
         reserving = self._ledger.reserve(self.reservation)
         opening = None
@@ -151,21 +166,30 @@ class Attempt:
         return opened.material
 
     def first_content(self) -> None:
-        """The first content arrived now."""
-        self._first_content_s = time.monotonic() - self._started
+        """The first content of a stream arrived now."""
+        now = time.monotonic()
+        self._first_content_s = now - self._started
+        self._passage.first_content(now - self._sent)
 
     def succeeded(self, usage: TokenCounts | None, raw_finish_reason: str) -> tuple[TokenCounts, NanoUsd | None]:
         """The provider answered to the end; tokens and cost as they go into the ledger."""
         tokens = usage or self._estimate()
         cost = self._settle(AttemptOutcome.SUCCEEDED, tokens, estimated=usage is None, finish_reason=raw_finish_reason)
+        whole_s = None if self._streaming else time.monotonic() - self._sent
+        self._passage.succeeded(tokens.total, whole_s=whole_s)
         if self.key_version:
             self._outcomes.succeeded(self.reservation.key, self.key_version, self._sent_time)
         return tokens, cost
 
     def failed(self, error: ProviderError) -> AttemptTrace:
         """The provider failed before any content."""
-        tokens = TokenCounts(input_tokens=usual_input_tokens(self._request)) if error.sent else TokenCounts()
+        tokens = TokenCounts(input_tokens=self._size.usual_input_tokens) if error.sent else TokenCounts()
         self._settle(AttemptOutcome.FAILED, tokens, estimated=error.sent, error_reason=error.reason)
+        if error.reason is Reason.PROVIDER_KEY_REJECTED and self.fallback_version:
+            # Not the key's last word: another version of it is tried next.
+            self._passage.left(tokens.total)
+        else:
+            self._passage.failed(error, tokens.total)
         self._report_failure(error)
         return self.trace(error.reason)
 
@@ -173,17 +197,20 @@ class Attempt:
         """The provider failed after content was delivered; the estimated tokens."""
         tokens = self._estimate()
         self._settle(AttemptOutcome.INTERRUPTED, tokens, estimated=True, error_reason=error.reason)
+        self._passage.failed(error, tokens.total)
         self._report_failure(error)
         return tokens
 
     def cancelled(self, *, deadline_passed: bool) -> None:
         """The caller went away or its deadline passed."""
+        tokens = self._estimate()
         self._settle(
             AttemptOutcome.CANCELLED,
-            self._estimate(),
+            tokens,
             estimated=True,
             error_reason="DEADLINE_EXCEEDED" if deadline_passed else "CANCELLED",
         )
+        self._passage.left(tokens.total)
         if self.key_version:
             # As for the tokens: it may have been sent.
             self._outcomes.used(self.reservation.key, self.key_version, self._sent_time)
@@ -215,7 +242,7 @@ class Attempt:
                 self._outcomes.used(key, version, self._sent_time)
 
     def _estimate(self) -> TokenCounts:
-        return TokenCounts(input_tokens=usual_input_tokens(self._request), output_tokens=self.meter.tokens())
+        return TokenCounts(input_tokens=self._size.usual_input_tokens, output_tokens=self.meter.tokens())
 
     def _settle(
         self,

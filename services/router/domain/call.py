@@ -6,20 +6,23 @@ import asyncio
 import random
 import time
 import uuid
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from libs.core.errors import ErrorKind, GatehouseError, Unavailable
 from libs.core.money import NanoUsd, TokenCounts
 from libs.core.secret import Secret
 from services.router.domain.accounting import Reservation
+from services.router.domain.admission import Admission, Passage
+from services.router.domain.affinity import SessionAffinity
 from services.router.domain.attempt import Attempt, AttemptTrace
 from services.router.domain.errors import ProviderError, Reason, to_gatehouse_error
 from services.router.domain.failover import FailoverPolicy, GiveUp, KeyFallback, NextTarget, RetryAfter, next_step
 from services.router.domain.generation import FinishReason, Generation
-from services.router.domain.health import TargetHealth
 from services.router.domain.ports import AttemptObserver, Dispatch, KeyOpener, KeyOutcomes, Ledger
-from services.router.domain.routing.plan import Cause, Rejected, RoutePlan, Target, output_limit
-from services.router.domain.tokens import DEFAULT_OUTPUT_LIMIT, most_input_tokens
+from services.router.domain.routing.causes import Cause, Rule
+from services.router.domain.routing.route_plan import Obstacle, Rejected, RoutePlan, Target, output_limit
+from services.router.domain.tokens import DEFAULT_OUTPUT_LIMIT
 
 # A reservation outlives its call's deadline by this, so that only a dead router lets one lapse.
 _LAPSE_MARGIN_S = 60.0
@@ -43,7 +46,10 @@ class CallContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a call ended. `usage` is None when the provider did not say; `cost` when no price or usage is known."""
+    """How a call ended. `usage` is None when the provider did not say; `cost` when no price or usage is known.
+
+    `plan` is how its targets were chosen, out of a configuration that was `configuration_age_s` old.
+    """
 
     operation_id: str
     finish_reason: FinishReason
@@ -56,6 +62,8 @@ class Outcome:
     total_s: float
     provider_s: float
     first_content_s: float | None
+    plan: RoutePlan
+    configuration_age_s: float
 
 
 class StreamInterrupted(Unavailable):
@@ -82,20 +90,32 @@ class CallResources:
     ledger: Ledger
     observer: AttemptObserver
     policy: FailoverPolicy
-    health: TargetHealth
+    admission: Admission
+    affinity: SessionAffinity
     jitter: random.Random
 
 
 class Call:
     """A call under way. `provider_s` adds up the time spent waiting for providers."""
 
-    def __init__(self, resources: CallResources, request: Generation, context: CallContext, plan: RoutePlan) -> None:
+    def __init__(
+        self,
+        resources: CallResources,
+        request: Generation,
+        context: CallContext,
+        plan: RoutePlan,
+        *,
+        configuration_age_s: float,
+        streaming: bool,
+    ) -> None:
         self.operation_id = str(uuid.uuid4())
         self.provider_s = 0.0
         self._resources = resources
         self._request = request
         self._context = context
         self._plan = plan
+        self._configuration_age_s = configuration_age_s
+        self._streaming = streaming
         self._left_out = len(plan.rejected)
         self._targets = list(reversed(plan.targets))
         # What comes before the next target: the same one again, with this version of its key (0: the one in use).
@@ -105,15 +125,30 @@ class Call:
         self._retries = 0
         self._traces: list[AttemptTrace] = []
         self._first_content_s: float | None = None
+        for each in plan.passed_over:
+            resources.observer.passed_over(context.tenant, self.operation_id, each)
 
     async def open_next(self) -> tuple[Attempt, Dispatch]:
         """Reserve for the next target that can be opened. Raises GatehouseError when there is none."""
         while True:
+            again = self._again is not None
             target, key_version = self._next_target()
+            limit = output_limit(self._request, target.provider, target.model)
+            entered = self._resources.admission.enter(
+                target,
+                self._plan.size.most_input_tokens + limit,
+                although_resting=self._plan.resting or not self._targets,
+            )
+            if not isinstance(entered, Passage):
+                self._pass_over(target, entered, tried=again)
+                continue
+            reservation = self._reservation(target, limit)
             attempt = Attempt(
-                reservation=self._reservation(target),
+                reservation=reservation,
                 target=target,
-                request=self._request,
+                size=self._plan.size,
+                streaming=self._streaming,
+                passage=entered,
                 ledger=self._resources.ledger,
                 observer=self._resources.observer,
                 outcomes=self._resources.outcomes,
@@ -125,17 +160,16 @@ class Call:
             except GatehouseError as error:
                 if error.kind not in _TARGET_UNUSABLE:
                     raise
-                # That an older version of the key is gone by now is no news of a target that was tried.
-                if not key_version:
-                    self._plan = self._plan.without(target, Cause.of(error.reason), error.message)
-                if not self._targets:
-                    raise self._nothing_left() from None
+                obstacle = Obstacle(Cause.of(error.reason), "{}", (error.message,))
+                self._pass_over(target, obstacle, tried=again)
                 continue
+            if target.provider.owner.tenant is None:
+                self._resources.observer.platform_fallback(reservation)
             dispatch = Dispatch(
                 target=target,
-                request=self._request,
+                request=self._request_to(target),
                 # Always sent: the reservation is an upper bound only if the provider holds to it.
-                output_limit=output_limit(self._request, target.model),
+                output_limit=limit,
                 key=key,
                 reference=attempt.reference,
             )
@@ -147,7 +181,6 @@ class Call:
         self._traces.append(attempt.failed(error))
         # Its traceback would keep all it went through alive until the end of the call.
         self._last_failure = target, error.with_traceback(None)
-        resources.health.failed(target.health_key, error, time.monotonic())
         step = next_step(
             error,
             resources.policy,
@@ -157,6 +190,7 @@ class Call:
             fallback_version=attempt.fallback_version,
             remaining_s=self._context.deadline - time.monotonic(),
             jitter=resources.jitter,
+            max_retries=target.provider.max_retries,
         )
         match step:
             case KeyFallback(version):
@@ -182,8 +216,9 @@ class Call:
         self, attempt: Attempt, finish_reason: FinishReason, raw_finish_reason: str, usage: TokenCounts | None
     ) -> Outcome:
         """The attempt served."""
-        target = attempt.target
-        self._resources.health.succeeded(target.health_key)
+        target, request, context = attempt.target, self._request, self._context
+        if request.session:
+            self._resources.affinity.served(context.tenant, context.user, request.session, target.health_key)
         _, cost = attempt.succeeded(usage, raw_finish_reason)
         self._traces.append(attempt.trace())
         return Outcome(
@@ -195,14 +230,15 @@ class Call:
             served_by=target,
             attempts=tuple(self._traces),
             warnings=self._warnings(target, usage),
-            total_s=time.monotonic() - self._context.arrived,
+            total_s=time.monotonic() - context.arrived,
             provider_s=self.provider_s,
             first_content_s=self._first_content_s,
+            plan=self._plan,
+            configuration_age_s=self._configuration_age_s,
         )
 
     def interrupted(self, attempt: Attempt, error: ProviderError) -> StreamInterrupted:
         """The stream broke after content; the error for the caller."""
-        self._resources.health.failed(attempt.target.health_key, error, time.monotonic())
         return StreamInterrupted(
             operation_id=self.operation_id, target=attempt.target, usage=attempt.interrupted(error), estimated=True
         )
@@ -217,6 +253,25 @@ class Call:
             again, self._again = self._again, None
             return again
         return self._targets.pop(), 0
+
+    def _pass_over(self, target: Target, obstacle: Obstacle, *, tried: bool) -> None:
+        """Go on without a target. Raises GatehouseError when it was the last one.
+
+        Of one that was `tried` it is no news: that the older version of its key is gone by now, or that it rests since.
+        """
+        if not tried:
+            self._plan = self._plan.without(target, obstacle)
+            if self._targets:
+                self._resources.observer.passed_over(self._context.tenant, self.operation_id, self._plan.rejected[-1])
+        if not self._targets:
+            raise self._nothing_left()
+
+    def _request_to(self, target: Target) -> Generation:
+        """The request with what its provider adds where it says nothing."""
+        temperature = target.provider.default_temperature
+        if temperature is None or self._request.temperature is not None:
+            return self._request
+        return replace(self._request, temperature=temperature)
 
     def _passed_over(self) -> tuple[Rejected, ...]:
         """The targets that could not be opened in this call."""
@@ -235,9 +290,10 @@ class Call:
             passed_over=tuple(each.violation for each in self._passed_over()),
         )
 
-    def _reservation(self, target: Target) -> Reservation:
+    def _reservation(self, target: Target, limit: int) -> Reservation:
         self._number += 1
-        request, context, provider = self._request, self._context, target.provider
+        request, context, provider, plan = self._request, self._context, target.provider, self._plan
+        of_experiment = target.rule is Rule.EXPERIMENT
         remaining_s = max(0.0, context.deadline - time.monotonic())
         return Reservation(
             tenant=context.tenant,
@@ -253,18 +309,28 @@ class Call:
             task=request.task,
             request_id=request.request_id,
             labels=request.labels,
-            input_tokens_estimate=most_input_tokens(request),
-            output_tokens_limit=output_limit(request, target.model),
-            price=target.model.price,
+            rule=target.rule,
+            experiment=plan.experiment if of_experiment else "",
+            arm=plan.arm if of_experiment else "",
+            input_tokens_estimate=plan.size.most_input_tokens,
+            output_tokens_limit=limit,
+            price=target.model.price if not target.model.price_is_catalogue else None,
             lapse_after_s=min(remaining_s + _LAPSE_MARGIN_S, _LONGEST_LAPSE_S),
         )
 
     def _warnings(self, target: Target, usage: TokenCounts | None) -> tuple[str, ...]:
-        passed_over = tuple(f"{each.provider.name} was passed over: {each.description}" for each in self._passed_over())
+        passed_over = (*_told(self._plan.passed_over), *_told(self._passed_over()))
         if usage is None:
             return (*passed_over, "the provider did not say how many tokens it used; the ledger holds an estimate")
-        assumed = not target.model.max_output_tokens and self._request.max_output_tokens is None
+        unlimited = not target.model.max_output_tokens and not target.provider.default_max_output_tokens
+        assumed = unlimited and self._request.max_output_tokens is None
         if assumed and usage.output_tokens + usage.reasoning_tokens >= DEFAULT_OUTPUT_LIMIT:
             limit = f"the answer was limited to {DEFAULT_OUTPUT_LIMIT} tokens, for the model's limit is not known"
             return (*passed_over, limit)
         return passed_over
+
+
+def _told(passed_over: Sequence[Rejected]) -> Iterator[str]:
+    """What the caller is told of targets that would have come first."""
+    for each in passed_over:
+        yield f"{each.provider_name} was passed over: {each.description}"

@@ -17,7 +17,8 @@ from services.router.domain.errors import ProviderError, Reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailoverPolicy:
-    """Bounds. `max_attempts` over all targets; the last target gets at most `max_retries` of them on top of its first.
+    """Bounds. `max_attempts` over all targets; the last target gets at most `max_retries` of them on top of its first,
+    unless its provider says otherwise.
 
     Pauses double from `backoff_s` up to `longest_backoff_s`, each drawn between 0 and that (full jitter).
     """
@@ -94,19 +95,22 @@ def next_step(
     fallback_version: int,
     remaining_s: float,
     jitter: random.Random,
+    max_retries: int | None = None,
 ) -> Step:
     """What follows the `attempts`-th attempt, after `retries` repetitions on its target, with `remaining_s` left.
 
-    `fallback_version` is the version of the target's key that may be tried in place of a refused one, 0 for none.
+    `fallback_version` is the version of the target's key that may be tried in place of a refused one, 0 for none;
+    `max_retries` the bound of the target's provider, None for the policy's.
     """
     treatment = _TREATMENTS[error.reason]
+    most = policy.max_retries if max_retries is None else max_retries
     if attempts >= policy.max_attempts or remaining_s <= 0:
         return GiveUp()
     if fallback_version and treatment.other_key_version:
         return KeyFallback(fallback_version)
     if targets_left and treatment.next_target:
         return NextTarget()
-    if not treatment.same_target or retries >= policy.max_retries or targets_left:
+    if not treatment.same_target or retries >= most or targets_left:
         return GiveUp()
     if error.retry_after_s is not None:
         delay_s = error.retry_after_s

@@ -1,4 +1,4 @@
-"""The use cases: generate, stream and explain. One attempt after the other until one serves or none is left."""
+"""The use cases generate and stream: one attempt after the other until one serves or none is left."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from libs.core.errors import Unavailable
-from libs.core.resource_names import Owner
 from services.router.domain.call import Call, CallContext, CallResources, Outcome
 from services.router.domain.errors import ProviderError, Reason
 from services.router.domain.generation import Answer, ContentEvent, Finished, Generation, TextDelta
-from services.router.domain.ports import ConfigSource, ProviderSession
-from services.router.domain.routing.plan import ProviderTypes, RoutePlan, Target, plan_route
-
-_SHARE_FOR_CONFIGURATION = 0.9
+from services.router.domain.planner import Planner
+from services.router.domain.ports import ProviderSession
+from services.router.domain.routing.route_plan import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +36,9 @@ StreamEvent = Started | ContentEvent | Completed
 class Generator:
     """Runs calls. One instance serves all calls of a router, from one event loop."""
 
-    def __init__(
-        self, *, config: ConfigSource, providers: ProviderSession, types: ProviderTypes, resources: CallResources
-    ) -> None:
-        self._config = config
+    def __init__(self, *, planner: Planner, providers: ProviderSession, resources: CallResources) -> None:
+        self._planner = planner
         self._providers = providers
-        self._types = types
         self._resources = resources
 
     async def generate(self, request: Generation, context: CallContext) -> tuple[Answer, Outcome]:
@@ -114,34 +109,18 @@ class Generator:
             yield Completed(outcome)
             return
 
-    async def explain(self, request: Generation, context: CallContext) -> RoutePlan:
-        """The plan of a call, without calling. Raises as planning does, but not when no target is left."""
-        return await self._plan(request, context, streaming=True)
-
     async def _begin(self, request: Generation, context: CallContext, *, streaming: bool) -> Call:
         if not self._resources.ledger.accepting:
             raise Unavailable(
                 Reason.SPOOL_FULL, "usage cannot be recorded durably just now; try again later", retry_delay_s=5.0
             )
-        plan = await self._plan(request, context, streaming=streaming)
+        plan = await self._planner.plan(request, context, streaming=streaming)
         plan.require_target()
-        return Call(self._resources, request, context, plan)
-
-    async def _plan(self, request: Generation, context: CallContext, *, streaming: bool) -> RoutePlan:
-        configuration = None if context.revision is not None else self._config.held(context.tenant)
-        if configuration is None:
-            # Part of the time left, so that the caller learns what was waited for and not just that time ran out.
-            within_s = (context.deadline - time.monotonic()) * _SHARE_FOR_CONFIGURATION
-            if context.revision is not None:
-                configuration = await self._config.reached(context.tenant, context.revision, within_s=within_s)
-            else:
-                configuration = await self._config.arrived(context.tenant, within_s=within_s)
-        return plan_route(
+        return Call(
+            self._resources,
             request,
-            Owner(context.tenant, context.user),
-            configuration,
-            health=self._resources.health,
-            types=self._types,
+            context,
+            plan,
+            configuration_age_s=self._planner.configuration_age_s(),
             streaming=streaming,
-            now=time.monotonic(),
         )

@@ -128,6 +128,7 @@ class Generation:
     task: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     request_id: str = ""
+    session: str = ""
 
 
 class FinishReason(enum.Enum):

@@ -1,16 +1,41 @@
-"""Which targets to leave alone for a while, as seen by this router."""
+"""How targets do in this router's own calls: which to leave alone for a while, how fast and how busy they are.
+
+A target is a provider, one of its models and a key, for one tenant's bad key must not cool another's. Each is
+
+    closed     calls are sent. N faults of the provider within a minute open it, if at least half of the calls failed
+    open       none is sent until it has cooled down: as long as the provider asked for, else as the settings say
+    half-open  it has cooled down. One call at a time is sent: one that is served closes it, one more fault opens it
+
+A deadline is never shortened by a later, shorter one. Besides there are rests that say nothing against the provider:
+
+    a rate limit                                  the target, for the provider's hint; then it is simply closed
+    a refused key                                 all of the provider's targets with this key, for 60 s
+    no permission for a model, an unknown model   the target, for 60 s
+    no credit left                                the target, for 300 s
+
+The owner may have mended all but the rate limit meanwhile, so a target that rests for one of them is tried all the same
+when a call has no other. After its rest it is half-open. Cancelled calls, refused requests and refused contents say
+nothing.
+"""
 
 from __future__ import annotations
 
+import enum
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
 
 from services.router.domain.errors import ProviderError, Reason
 
 HealthKey = tuple[str, str, str]
-"""(provider's resource name, model id, key's resource name): one tenant's trouble must not cool another's target."""
+"""(provider's resource name, model id, key's resource name)"""
 
-# Failures of the provider itself; a caller's mistakes and refusals say nothing about health.
+WINDOW_S = 60
+"""How far back faults count, to a bucket exact."""
+
+# Failures of the provider itself.
 _FAULTS = frozenset(
     {
         Reason.PROVIDER_TIMEOUT,
@@ -20,56 +45,305 @@ _FAULTS = frozenset(
         Reason.PROVIDER_BAD_RESPONSE,
     }
 )
-_MAX_TRACKED = 100_000
+_RESTS_S: Mapping[Reason, float] = MappingProxyType(
+    {
+        Reason.PROVIDER_KEY_REJECTED: 60.0,
+        Reason.PROVIDER_PERMISSION_DENIED: 60.0,
+        Reason.PROVIDER_MODEL_NOT_FOUND: 60.0,
+        Reason.PROVIDER_BILLING: 300.0,
+    }
+)
+_BUCKETS = 12
+_BUCKET_S = WINDOW_S // _BUCKETS
+_MAX_TRACKED = 50_000
+# How much the newest call weighs in a moving average: about the last ten calls matter.
+_NEWEST = 0.2
+# An average is no news of how fast a target is when it was not called for so long.
+_LATELY_S = 300.0
 
 
-@dataclass(slots=True)
-class _State:
-    failures: int = 0
-    cooling_until: float = 0.0
+class BreakerState(enum.Enum):
+    """Whether calls are sent to a target."""
+
+    CLOSED = "CLOSED"
+    OPEN = "OPEN"
+    HALF_OPEN = "HALF_OPEN"
+
+
+class Pause(NamedTuple):
+    """Why a target is left alone just now.
+
+    `wait_s` is for how long, 0 while another call tries it. `why` is the failure it rests for; None when the provider
+    itself failed. `mendable`: its owner may have mended it meanwhile.
+    """
+
+    wait_s: float
+    why: Reason | None
+    mendable: bool
+
+
+class _Condition:
+    """What is known of one target, or of one key of a provider."""
+
+    __slots__ = (
+        "calls", "faults", "hint_until", "mendable_until", "open_until", "opened", "opened_at", "probing", "spoke_at",
+        "spoke_s", "tick", "under_way", "whole_at", "whole_s", "why",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.under_way = 0
+        # Calls that ended and, of these, faults: by bucket of the window; `tick` counts the buckets of time.
+        self.calls = [0] * _BUCKETS
+        self.faults = [0] * _BUCKETS
+        self.tick = 0
+        # Moving averages of the time to the first content of streams, and of whole answers, and when they were moved.
+        self.spoke_s = self.spoke_at = 0.0
+        self.whole_s = self.whole_at = 0.0
+        # Deadlines, in seconds of the monotonic clock.
+        self.hint_until = 0.0
+        self.open_until = 0.0
+        self.mendable_until = 0.0
+        # Open or half-open, and since when; whether a call is trying it.
+        self.opened = False
+        self.opened_at = 0.0
+        self.probing = False
+        self.why: Reason | None = None
+
+    def pause(self, now: float) -> Pause | None:
+        """Why it is left alone at `now`."""
+        if self.hint_until > now:
+            until = max(self.hint_until, self.open_until)
+            return Pause(until - now, Reason.PROVIDER_RATE_LIMITED, mendable=False)
+        if not self.opened:
+            return None
+        if self.open_until > now:
+            return Pause(self.open_until - now, None, mendable=False)
+        if self.mendable_until > now:
+            return Pause(self.mendable_until - now, self.why, mendable=True)
+        return Pause(0.0, self.why, mendable=False) if self.probing else None
+
+    def state(self, now: float) -> BreakerState:
+        """As its owner sees it."""
+        if max(self.hint_until, self.open_until, self.mendable_until) > now:
+            return BreakerState.OPEN
+        return BreakerState.HALF_OPEN if self.opened else BreakerState.CLOSED
+
+    def count(self, now: float, *, fault: bool) -> None:
+        """A call ended."""
+        self.move(now)
+        bucket = self.tick % _BUCKETS
+        self.calls[bucket] += 1
+        self.faults[bucket] += fault
+
+    def move(self, now: float) -> None:
+        """Forget what is older than the window."""
+        tick = int(now // _BUCKET_S)
+        for gone in range(max(self.tick + 1, tick - _BUCKETS + 1), tick + 1):
+            self.calls[gone % _BUCKETS] = self.faults[gone % _BUCKETS] = 0
+        self.tick = max(self.tick, tick)
+
+    def open(self, now: float) -> None:
+        """No longer closed; a call that begins from now on may close it."""
+        self.opened = True
+        self.opened_at = now
+
+    def close(self) -> None:
+        """It works."""
+        self.opened = False
+        self.probing = False
+        self.open_until = self.mendable_until = 0.0
+        self.why = None
+        self.calls = [0] * _BUCKETS
+        self.faults = [0] * _BUCKETS
+
+
+class Visit:
+    """A call under way to a target; ends by exactly one of `TargetHealth.succeeded`, `failed` and `left`."""
+
+    __slots__ = ("began", "conditions", "key", "probes")
+
+    def __init__(self, key: HealthKey, began: float, conditions: tuple[_Condition, ...]) -> None:
+        self.key = key
+        self.began = began
+        # The target's, and that of its key where there is one.
+        self.conditions = conditions
+        self.probes: tuple[_Condition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetReport:
+    """How one target does; see `ProviderHealth` in the API. `cooling_s` is what is left, 0 unless it is open."""
+
+    key: HealthKey
+    state: BreakerState
+    recent_calls: int
+    recent_faults: int
+    average_first_content_s: float | None
+    under_way: int
+    cooling_s: float
 
 
 class TargetHealth:
-    """A breaker for each target: after `threshold` faults in a row it cools down for `cooldown_s`.
+    """The health of all targets this router has called lately, at most 50,000. For use from one event loop.
 
-    A provider's own hint (`Retry-After`) cools the target for that long at once. A cooldown is never shortened by a
-    later, shorter one. When it ends one success closes the breaker, one more fault opens it again.
+    `threshold` faults open a target, among at least `minimum_calls` of which at least `fault_share` failed; then it
+    cools for `cooldown_s` or the provider's hint, at most `longest_hint_s`. All times are monotonic seconds.
     """
 
-    def __init__(self, *, threshold: int = 5, cooldown_s: float = 5.0, longest_hint_s: float = 300.0) -> None:
+    def __init__(
+        self,
+        *,
+        threshold: int = 5,
+        cooldown_s: float = 5.0,
+        longest_hint_s: float = 300.0,
+        minimum_calls: int = 1,
+        fault_share: float = 0.5,
+    ) -> None:
         self._threshold = threshold
         self._cooldown_s = cooldown_s
         self._longest_hint_s = longest_hint_s
-        self._states: OrderedDict[HealthKey, _State] = OrderedDict()
+        self._minimum_calls = minimum_calls
+        self._fault_share = fault_share
+        self._conditions: OrderedDict[HealthKey, _Condition] = OrderedDict()
+        # Of keys that were refused, under the provider, no model, and the key.
+        self._keys: OrderedDict[HealthKey, _Condition] = OrderedDict()
 
-    def cooling_until(self, key: HealthKey) -> float:
-        """Monotonic seconds until which the target is left alone; 0 when it is not."""
-        state = self._states.get(key)
-        return state.cooling_until if state is not None else 0.0
+    def pause(self, key: HealthKey, now: float) -> Pause | None:
+        """Why a target is left alone at `now`; None when a call may go there."""
+        condition = self._conditions.get(key)
+        found = condition.pause(now) if condition is not None else None
+        if self._keys and (found is None or found.mendable):
+            refused = self._keys.get((key[0], "", key[2]))
+            return (refused.pause(now) if refused is not None else None) or found
+        return found
 
-    def succeeded(self, key: HealthKey) -> None:
-        """The target answered."""
-        if self._states:
-            self._states.pop(key, None)
+    def latency_s(self, key: HealthKey, now: float, *, streaming: bool) -> float | None:
+        """The average time to the first content, or to the whole answer; None when it was not called so lately."""
+        condition = self._conditions.get(key)
+        if condition is None:
+            return None
+        seconds, moved = (
+            (condition.spoke_s, condition.spoke_at) if streaming else (condition.whole_s, condition.whole_at)
+        )
+        return seconds if moved and now - moved <= _LATELY_S else None
 
-    def failed(self, key: HealthKey, error: ProviderError, now: float) -> None:
-        """The target failed at monotonic second `now`."""
-        if error.reason is Reason.PROVIDER_RATE_LIMITED and error.retry_after_s:
-            self._cool(key, now + min(error.retry_after_s, self._longest_hint_s))
-        elif error.reason in _FAULTS:
-            state = self._state(key)
-            state.failures += 1
-            if state.failures >= self._threshold:
-                self._cool(key, now + min(error.retry_after_s or self._cooldown_s, self._longest_hint_s))
+    def under_way(self, key: HealthKey) -> int:
+        """Calls under way to a target."""
+        condition = self._conditions.get(key)
+        return condition.under_way if condition is not None else 0
 
-    def _cool(self, key: HealthKey, until: float) -> None:
-        state = self._state(key)
-        state.cooling_until = max(state.cooling_until, until)
+    def enter(self, key: HealthKey, now: float) -> Visit:
+        """A call goes to a target, which has no `pause` or only a mendable one. Takes the probe of a half-open one."""
+        condition = self._conditions.get(key)
+        if condition is None:
+            condition = self._conditions[key] = _Condition()
+            if len(self._conditions) > _MAX_TRACKED:
+                self._conditions.popitem(last=False)
+        else:
+            self._conditions.move_to_end(key)
+        condition.under_way += 1
+        refused = self._keys.get((key[0], "", key[2])) if self._keys else None
+        visit = Visit(key, now, (condition,) if refused is None else (condition, refused))
+        if condition.opened or refused is not None:
+            visit.probes = tuple(each for each in visit.conditions if each.opened and not each.probing)
+            for each in visit.probes:
+                each.probing = True
+        return visit
 
-    def _state(self, key: HealthKey) -> _State:
-        state = self._states.get(key)
-        if state is None:
-            state = self._states[key] = _State()
-            if len(self._states) > _MAX_TRACKED:
-                self._states.popitem(last=False)
-        return state
+    def first_content(self, visit: Visit, after_s: float, now: float) -> None:
+        """A stream's first content came `after_s` seconds after it was sent: that its target works is known by now."""
+        condition = visit.conditions[0]
+        fresh = condition.spoke_at and now - condition.spoke_at <= _LATELY_S
+        condition.spoke_s += (after_s - condition.spoke_s) * (_NEWEST if fresh else 1.0)
+        condition.spoke_at = now
+        self._close(visit)
+
+    def succeeded(self, visit: Visit, now: float, *, whole_s: float | None = None) -> None:
+        """The call was served; `whole_s` is how long a whole answer took, None for a stream."""
+        condition = self._leave(visit)
+        self._close(visit)
+        condition.count(now, fault=False)
+        if whole_s is not None:
+            fresh = condition.whole_at and now - condition.whole_at <= _LATELY_S
+            condition.whole_s += (whole_s - condition.whole_s) * (_NEWEST if fresh else 1.0)
+            condition.whole_at = now
+
+    def failed(self, visit: Visit, error: ProviderError, now: float) -> None:
+        """The call failed."""
+        condition = self._leave(visit)
+        reason, hint_s = error.reason, error.retry_after_s
+        fault = reason in _FAULTS
+        if fault or reason is Reason.PROVIDER_RATE_LIMITED or reason in _RESTS_S:
+            condition.count(now, fault=fault)
+        if fault:
+            if condition in visit.probes or condition.open_until > now or self._too_many(condition):
+                condition.open(now)
+                cooling_s = min(self._cooldown_s if hint_s is None else hint_s, self._longest_hint_s)
+                condition.open_until = max(condition.open_until, now + cooling_s)
+        elif reason is Reason.PROVIDER_RATE_LIMITED and hint_s:
+            condition.hint_until = max(condition.hint_until, now + min(hint_s, self._longest_hint_s))
+        elif reason in _RESTS_S:
+            resting = self._of_key(visit.key) if reason is Reason.PROVIDER_KEY_REJECTED else condition
+            resting.open(now)
+            resting.why = reason
+            resting.mendable_until = max(resting.mendable_until, now + _RESTS_S[reason])
+
+    def left(self, visit: Visit) -> None:
+        """The call ended without saying anything about its target, or was not sent."""
+        self._leave(visit)
+
+    def report(self, key: HealthKey, now: float) -> TargetReport | None:
+        """How a target does that was called within the window, or is left alone just now; else None."""
+        condition = self._conditions.get(key)
+        if condition is None:
+            return None
+        condition.move(now)
+        refused = self._keys.get((key[0], "", key[2]))
+        states = [each.state(now) for each in (condition, refused) if each is not None]
+        state = next(
+            each for each in (BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.CLOSED) if each in states
+        )
+        calls = sum(condition.calls)
+        if not calls and not condition.under_way and state is BreakerState.CLOSED:
+            return None
+        pause = self.pause(key, now)
+        average_s = condition.spoke_s if condition.spoke_at else condition.whole_s if condition.whole_at else None
+        return TargetReport(
+            key=key,
+            state=state,
+            recent_calls=calls,
+            recent_faults=sum(condition.faults),
+            average_first_content_s=average_s,
+            under_way=condition.under_way,
+            cooling_s=pause.wait_s if pause is not None and state is BreakerState.OPEN else 0.0,
+        )
+
+    def _too_many(self, condition: _Condition) -> bool:
+        calls, faults = sum(condition.calls), sum(condition.faults)
+        enough = faults >= self._threshold and calls >= self._minimum_calls
+        return enough and faults >= calls * self._fault_share
+
+    def _of_key(self, key: HealthKey) -> _Condition:
+        name = key[0], "", key[2]
+        condition = self._keys.get(name)
+        if condition is None:
+            condition = self._keys[name] = _Condition()
+            if len(self._keys) > _MAX_TRACKED:
+                self._keys.popitem(last=False)
+        return condition
+
+    def _leave(self, visit: Visit) -> _Condition:
+        for probed in visit.probes:
+            probed.probing = False
+        condition = visit.conditions[0]
+        condition.under_way -= 1
+        return condition
+
+    def _close(self, visit: Visit) -> None:
+        # What began before it was opened tells nothing of how it does since.
+        for condition in visit.conditions:
+            if condition.opened and visit.began >= condition.opened_at:
+                condition.close()
+        visit.probes = ()
+        if len(visit.conditions) > 1 and not visit.conditions[1].opened:
+            self._keys.pop((visit.key[0], "", visit.key[2]), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,7 +13,7 @@ from libs.core.secret import Secret
 from services.router.domain.accounting import Reservation, Settlement
 from services.router.domain.configuration import Configuration
 from services.router.domain.generation import Answer, Generation, ProviderEvent
-from services.router.domain.routing.plan import Target
+from services.router.domain.routing.route_plan import Rejected, Target
 
 
 class ConfigSource(Protocol):
@@ -69,6 +70,27 @@ class OpenedKey:
     material: Secret = field(repr=False)
     version: int
     fallback_version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyState:
+    """Whether a key could be opened for the origin it was asked about.
+
+    `obstacle` is `KEY_UNUSABLE`, `KEY_DISABLED` or `ORIGIN_MISMATCH`, with `description` for people; both are empty for
+    a key that could be opened. `refused`: the provider refused it when it was last used, or said its credit is used up.
+    """
+
+    obstacle: str = ""
+    description: str = ""
+    refused: bool = False
+
+
+class KeyChecker(Protocol):
+    """Who knows of keys whether they could be opened."""
+
+    async def check(self, keys: Sequence[tuple[str, str]]) -> Sequence[KeyState]:
+        """The states of keys, given as (name, origin), in the same order. Raises GatehouseError when nobody answers."""
+        ...
 
 
 class KeyOutcomes(Protocol):
@@ -176,4 +198,12 @@ class AttemptObserver(Protocol):
 
     def key_fallback(self, reservation: Reservation, *, refused_version: int, version: int) -> None:
         """The provider refused the key's version in use; the next attempt is made with one that overlaps with it."""
+        ...
+
+    def passed_over(self, tenant: str, operation_id: str, rejected: Rejected) -> None:
+        """Another target takes the place of one that would have come first."""
+        ...
+
+    def platform_fallback(self, reservation: Reservation) -> None:
+        """An attempt is made with a provider of the platform."""
         ...

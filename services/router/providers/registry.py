@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from services.router.domain.routing.plan import ProviderTypes
+from services.router.domain.routing.usability import ProviderTypes
 from services.router.providers.base import Dialect
 from services.router.providers.openai import OPENAI
 from services.router.providers.openai_compatible import OPENAI_COMPATIBLE

@@ -9,6 +9,7 @@ from libs.telemetry import names
 from libs.telemetry.logs import get_logger
 from libs.telemetry.telemetry import Telemetry
 from services.router.domain.accounting import AttemptOutcome, Reservation, Settlement
+from services.router.domain.routing.route_plan import Rejected
 
 _log = get_logger(__name__)
 _NANO = 1_000_000_000
@@ -47,6 +48,36 @@ class TelemetryObserver:
             attempt=reservation.attempt,
             operation_id=reservation.operation_id,
         )
+
+    def passed_over(self, tenant: str, operation_id: str, rejected: Rejected) -> None:
+        """Another target takes the place of one that would have come first."""
+        _log.warning(
+            names.EVENT_TARGET_PASSED_OVER,
+            tenant=tenant,
+            provider=rejected.provider_name,
+            model=rejected.model,
+            rule=rejected.rule.value,
+            reason=rejected.cause.value,
+            operation_id=operation_id,
+        )
+        if self._telemetry.enabled:
+            self._telemetry.instruments.targets_passed_over.add(
+                1, {names.ATTR_RULE: rejected.rule.value, names.ATTR_CAUSE: rejected.cause.value}
+            )
+
+    def platform_fallback(self, reservation: Reservation) -> None:
+        """An attempt is made with a provider of the platform."""
+        _log.info(
+            names.EVENT_PLATFORM_FALLBACK,
+            tenant=reservation.tenant,
+            provider=reservation.provider,
+            model=reservation.model,
+            rule=reservation.rule,
+            attempt=reservation.attempt,
+            operation_id=reservation.operation_id,
+        )
+        if self._telemetry.enabled:
+            self._telemetry.instruments.platform_fallbacks.add(1, {names.ATTR_RULE: reservation.rule})
 
     def _record(self, reservation: Reservation, settlement: Settlement, cost: NanoUsd | None) -> None:
         tokens = settlement.tokens

@@ -20,10 +20,14 @@ from services.router.api.outcomes import answer_to_pb
 from services.router.clients.key_outcomes import KeyOutcomeReporter
 from services.router.clients.key_vault import KeyVaultClient
 from services.router.domain.accounting import AttemptOutcome
+from services.router.domain.admission import Admission
+from services.router.domain.affinity import SessionAffinity
 from services.router.domain.call import CallResources, Outcome
 from services.router.domain.failover import FailoverPolicy
 from services.router.domain.generate import Completed, Generator
 from services.router.domain.health import TargetHealth
+from services.router.domain.limits import ProviderLimiter
+from services.router.domain.planner import Planner
 from services.router.telemetry.attempts import TelemetryObserver
 from tests.integration.router_keys.key_vault_double import KeyVaultDouble, StoredKey, serving
 from tests.integration.router_providers.wire import open_session
@@ -89,18 +93,24 @@ async def chain(telemetry: Telemetry, log: io.BytesIO) -> AsyncIterator[Chain]:
         keys = KeyVaultClient(channel, timeout_s=5.0)
         reporter = KeyOutcomeReporter(channel, timeout_s=5.0, interval_s=0.01)
         ledger = FakeLedger()
+        planner = Planner(
+            config=FakeConfig(configuration([target])),
+            types=TYPES,
+            admission=Admission(TargetHealth(), ProviderLimiter()),
+            affinity=SessionAffinity(),
+            chance=random.Random(1),
+        )
         resources = CallResources(
             keys=keys,
             outcomes=reporter,
             ledger=ledger,
             observer=TelemetryObserver(telemetry),
             policy=FailoverPolicy(),
-            health=TargetHealth(),
+            admission=planner.admission,
+            affinity=planner.affinity,
             jitter=random.Random(1),
         )
-        generator = Generator(
-            config=FakeConfig(configuration([target])), providers=session, types=TYPES, resources=resources
-        )
+        generator = Generator(planner=planner, providers=session, resources=resources)
         yield Chain(vault, sandbox, generator, reporter, log, ledger)
         await keys.aclose()
         assert ledger.open_attempts() == set()

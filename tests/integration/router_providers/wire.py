@@ -21,7 +21,8 @@ from services.router.domain.configuration import Model, Provider
 from services.router.domain.errors import ProviderError
 from services.router.domain.generation import Generation, Message, ProviderEvent, Role, Text
 from services.router.domain.ports import Dispatch
-from services.router.domain.routing.plan import Rule, Target
+from services.router.domain.routing.causes import Rule
+from services.router.domain.routing.route_plan import Target
 from services.router.providers.registry import DIALECTS
 from services.router.providers.session import HttpProviderSession
 from services.router.providers.timers import Timers
@@ -211,7 +212,13 @@ def dispatch(
         models={},
     )
     return Dispatch(
-        target=Target(provider=provider, model=Model(id=model, provider_model_id=model), rule=Rule.DEFAULT),
+        target=Target(
+            provider=provider,
+            model=Model(id=model, provider_model_id=model),
+            rule=Rule.DEFAULT,
+            reason="the default provider",
+            health_key=(provider.name, model, provider.key),
+        ),
         request=request,
         output_limit=output_limit,
         key=Secret(key.encode()) if key is not None else None,

@@ -14,9 +14,12 @@ from libs.core.money import NanoUsd, PicoUsdPerToken, TokenCounts, TokenPrices
 from libs.core.resource_names import Owner
 from libs.core.secret import Secret
 from services.router.domain.accounting import Reservation, Settlement
+from services.router.domain.admission import Admission
+from services.router.domain.affinity import SessionAffinity
 from services.router.domain.call import CallContext, CallResources
 from services.router.domain.configuration import Configuration, Model, Provider, Snapshot
 from services.router.domain.errors import ProviderError
+from services.router.domain.explain import Explainer
 from services.router.domain.failover import FailoverPolicy
 from services.router.domain.generate import Generator
 from services.router.domain.generation import (
@@ -31,8 +34,11 @@ from services.router.domain.generation import (
     TextDelta,
 )
 from services.router.domain.health import TargetHealth
-from services.router.domain.ports import Dispatch, Granted, OpenedKey, ReserveResult
-from services.router.domain.routing.plan import ProviderTypes
+from services.router.domain.limits import ProviderLimiter
+from services.router.domain.planner import Planner
+from services.router.domain.ports import Dispatch, Granted, KeyState, OpenedKey, ReserveResult
+from services.router.domain.routing.route_plan import Rejected
+from services.router.domain.routing.usability import ProviderTypes
 
 TYPES = ProviderTypes(known=frozenset({"openai", "openai_compatible"}), keyless=frozenset({"openai_compatible"}))
 PRICE = TokenPrices(
@@ -107,6 +113,15 @@ class FakeConfig:
     def __init__(self, held: Configuration) -> None:
         self.configuration = held
         self.waited_for: int | None = None
+        self.age = 0.25
+        self.connected = True
+
+    @property
+    def revision(self) -> int:
+        return self.configuration.revision
+
+    def age_s(self) -> float:
+        return self.age
 
     def held(self, tenant: str) -> Configuration | None:
         return self.configuration
@@ -277,6 +292,8 @@ class FakeProviders:
 class FakeObserver:
     finishes: list[Settlement] = field(default_factory=list)
     key_fallbacks: list[tuple[str, int, int]] = field(default_factory=list)
+    passed: list[tuple[str, str, str]] = field(default_factory=list)
+    platform: list[Reservation] = field(default_factory=list)
 
     def finished(self, reservation: Reservation, settlement: Settlement, cost: NanoUsd | None) -> None:
         self.finishes.append(settlement)
@@ -284,10 +301,31 @@ class FakeObserver:
     def key_fallback(self, reservation: Reservation, *, refused_version: int, version: int) -> None:
         self.key_fallbacks.append((reservation.key, refused_version, version))
 
+    def passed_over(self, tenant: str, operation_id: str, rejected: Rejected) -> None:
+        self.passed.append((rejected.provider_name, rejected.rule.value, rejected.cause.value))
+
+    def platform_fallback(self, reservation: Reservation) -> None:
+        self.platform.append(reservation)
+
+
+@dataclass
+class FakeKeyStates:
+    """Says of every key that it could be opened; `states` by key's name say otherwise, `away` that nobody answers."""
+
+    states: dict[str, KeyState] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    away: bool = False
+
+    async def check(self, keys: Sequence[tuple[str, str]]) -> Sequence[KeyState]:
+        self.asked.extend(keys)
+        if self.away:
+            raise Unavailable("SERVICE_UNREACHABLE", "away")
+        return [self.states.get(name, KeyState()) for name, _ in keys]
+
 
 @dataclass
 class World:
-    """A Generator with everything around it faked."""
+    """A Generator and an Explainer with everything around them faked."""
 
     providers: FakeProviders = field(default_factory=FakeProviders)
     keys: FakeKeys = field(default_factory=FakeKeys)
@@ -297,19 +335,35 @@ class World:
     health: TargetHealth = field(default_factory=TargetHealth)
     policy: FailoverPolicy = field(default_factory=lambda: FailoverPolicy(backoff_s=0.0))
     config: FakeConfig = field(default_factory=lambda: FakeConfig(configuration([provider()])))
+    limits: ProviderLimiter = field(default_factory=ProviderLimiter)
+    affinity: SessionAffinity = field(default_factory=SessionAffinity)
+    key_states: FakeKeyStates = field(default_factory=FakeKeyStates)
+
+    def planner(self) -> Planner:
+        return Planner(
+            config=self.config,
+            types=TYPES,
+            admission=Admission(self.health, self.limits),
+            affinity=self.affinity,
+            chance=random.Random(1),
+        )
+
+    def explainer(self) -> Explainer:
+        return Explainer(planner=self.planner(), config=self.config, keys=self.key_states)
 
     def generator(self) -> Generator:
+        planner = self.planner()
         return Generator(
-            config=self.config,
+            planner=planner,
             providers=self.providers,
-            types=TYPES,
             resources=CallResources(
                 keys=self.keys,
                 outcomes=self.outcomes,
                 ledger=self.ledger,
                 observer=self.observer,
                 policy=self.policy,
-                health=self.health,
+                admission=planner.admission,
+                affinity=self.affinity,
                 jitter=random.Random(1),
             ),
         )

@@ -10,16 +10,33 @@ from services.router.domain.configuration import Capabilities, Configuration, Pr
 from services.router.domain.errors import ProviderError, Reason
 from services.router.domain.generation import Generation, Image, JsonSchemaFormat, Message, Role, Tool
 from services.router.domain.health import TargetHealth
-from services.router.domain.routing.plan import Cause, RoutePlan, Rule, plan_route
+from services.router.domain.limits import ProviderLimiter
+from services.router.domain.routing.causes import Cause, Rule
+from services.router.domain.routing.plan import Circumstances, plan_route
+from services.router.domain.routing.route_plan import RoutePlan
 from tests.unit.router.fakes import TYPES, ask, configuration, model, provider
 
 ANN = Owner("acme", "ann")
 
 
 def plan(
-    request: Generation, config: Configuration, *, caller: Owner = ANN, health: TargetHealth | None = None
+    request: Generation,
+    config: Configuration,
+    *,
+    caller: Owner = ANN,
+    health: TargetHealth | None = None,
+    seed: int = 1,
+    token_plan: str = "",
 ) -> RoutePlan:
-    return plan_route(request, caller, config, health=health or TargetHealth(), types=TYPES, streaming=False, now=100.0)
+    circumstances = Circumstances(
+        health=health or TargetHealth(), limits=ProviderLimiter(), types=TYPES, now=100.0, seed=seed
+    )
+    return plan_route(request, caller, config, circumstances, plan=token_plan, streaming=False)
+
+
+def fault(health: TargetHealth, of: Provider, *, now: float) -> None:
+    visit = health.enter((of.name, "small", of.key), now)
+    health.failed(visit, ProviderError(Reason.PROVIDER_ERROR), now)
 
 
 def ids(route: RoutePlan) -> list[str]:
@@ -27,7 +44,7 @@ def ids(route: RoutePlan) -> list[str]:
 
 
 def causes(route: RoutePlan) -> dict[str, Cause]:
-    return {each.provider.id: each.cause for each in route.rejected}
+    return {each.provider.id: each.cause for each in route.rejected if each.provider is not None}
 
 
 def test_the_default_provider_comes_first_then_priority_then_name() -> None:
@@ -156,10 +173,10 @@ def test_what_a_model_cannot_do_is_named(request_: Generation, lacking: Capabili
 def test_a_target_that_cools_down_is_passed_over_until_it_has() -> None:
     health = TargetHealth(threshold=1, cooldown_s=5)
     one, two = provider("one"), provider("two")
-    health.failed((one.name, "small", one.key), ProviderError(Reason.PROVIDER_ERROR), now=97.0)
+    fault(health, one, now=97.0)
     config = configuration([one, two])
     assert ids(plan(ask(), config, health=health)) == ["two"]
-    health.failed((two.name, "small", two.key), ProviderError(Reason.PROVIDER_ERROR), now=94.0)
+    fault(health, two, now=94.0)
     assert ids(plan(ask(), config, health=health)) == ["two"]
 
 
@@ -206,11 +223,11 @@ def test_any_plan_is_sound(own: list[Provider], platform: list[Provider], wanted
         assert target.provider.type in TYPES.known
         assert target.provider.key or target.provider.type in TYPES.keyless
         assert target.provider.owner in (Owner(), Owner("acme"), ANN)
-    seen = [each.provider.name for each in route.targets] + [each.provider.name for each in route.rejected]
+    seen = [each.provider.name for each in route.targets] + [each.provider_name for each in route.rejected]
     assert len(seen) == len(set(seen)), "a provider is named twice"
     assert all(each.description for each in route.rejected)
     if not wanted:
-        visible_names = {each.name for each in own if each.owner.user in (None, "ann")} or {e.name for e in platform}
+        visible_names = {each.name for each in own if each.owner.user in (None, "ann")} | {e.name for e in platform}
         assert set(seen) == visible_names, "a provider is lost or invented"
     assert fallback or len(route.targets) <= 1
     assert plan(request, config) == route

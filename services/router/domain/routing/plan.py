@@ -1,263 +1,308 @@
 """plan_route: which targets a call tries, in which order, and why each other one is left out. Pure.
 
-The rules, in order: what the request names; the user's and the tenant's default provider; their other providers by
-priority; the platform's providers, when neither the tenant nor the user has one of its own.
+The rules, in order; a target stands where the first of them put it:
+
+ 1. request         what the call names. Without fallback the rules end here
+ 2. experiment      the caller's arm of the experiment that runs on the route of the task
+ 3. preference      the active profile's choice for the task, then its preferred one; then the user's own for the task,
+                    and the user's preferred one
+ 4. route           the tenant's route for the task: its targets by its strategy; then (route_fallback) its fallbacks
+                    and the routes that follow it
+ 5. default_route   the tenant's route `default`: for calls whose task has no route, and after the others'
+    default         the provider that is the default for the task, then the default provider; the user's come first
+ 6. priority        the other providers: the user's, then the tenant's, each by priority
+ 7. platform        the platform's providers, where the caller has none of its own or the tenant's policy allows them
+
+Whatever a rule puts up is a target or is rejected with a cause; nothing is lost. What a route leaves out for the
+caller's plan, or because the model cannot do what the route asks for, comes back only by another list of a route.
 """
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from libs.core.errors import (
-    FailedPrecondition,
-    FieldViolation,
-    InvalidArgument,
-    PermissionDenied,
-    PreconditionViolation,
-)
+from libs.core.errors import FieldViolation, InvalidArgument, PermissionDenied
 from libs.core.resource_names import Owner
-from services.router.domain.configuration import Configuration, Model, Provider
-from services.router.domain.errors import Reason
-from services.router.domain.generation import Generation, Image, JsonSchemaFormat
-from services.router.domain.health import TargetHealth
-from services.router.domain.tokens import DEFAULT_OUTPUT_LIMIT, least_input_tokens
+from services.router.domain.configuration import Configuration, Fleet, Provider
+from services.router.domain.generation import Generation
+from services.router.domain.health import HealthKey, TargetHealth
+from services.router.domain.limits import ProviderLimiter
+from services.router.domain.preference import Choice
+from services.router.domain.route import DEFAULT_ROUTE, Experiment, Route, Strategy
+from services.router.domain.routing import complexity, experiments
+from services.router.domain.routing.candidates import Candidates
+from services.router.domain.routing.causes import Rule
+from services.router.domain.routing.route_order import RouteOrder
+from services.router.domain.routing.route_plan import RoutePlan
+from services.router.domain.routing.usability import Judge, ProviderTypes
+from services.router.domain.tokens import measure
+
+# A route and the 8 that may follow it.
+_LONGEST_CHAIN = 9
 
 
-class Rule(enum.StrEnum):
-    """The rule of selection that put a target where it is."""
+@dataclass(slots=True, kw_only=True)
+class Circumstances:
+    """What a plan depends on beside the request and the configuration.
 
-    REQUEST = "request"
-    DEFAULT = "default"
-    PRIORITY = "priority"
-    PLATFORM = "platform"
+    `now` is in monotonic seconds. `seed` decides everything that goes by chance. `last_served` is what served the
+    call's session last, None for none.
+    """
 
-
-_WHY: Mapping[Rule, str] = {
-    Rule.REQUEST: "named in the request",
-    Rule.DEFAULT: "the default provider",
-    Rule.PRIORITY: "by priority",
-    Rule.PLATFORM: "a platform provider, for the tenant has none of its own",
-}
-
-
-class Cause(enum.StrEnum):
-    """What stands in a target's way."""
-
-    PROVIDER_INACTIVE = "PROVIDER_INACTIVE"
-    UNSUPPORTED_TYPE = "UNSUPPORTED_TYPE"
-    NO_MODEL = "NO_MODEL"
-    UNKNOWN_MODEL = "UNKNOWN_MODEL"
-    MODEL_DISABLED = "MODEL_DISABLED"
-    NO_KEY = "NO_KEY"
-    CAPABILITY_MISSING = "CAPABILITY_MISSING"
-    CONTEXT_TOO_LONG = "CONTEXT_TOO_LONG"
-    OUTPUT_LIMIT_EXCEEDED = "OUTPUT_LIMIT_EXCEEDED"
-    COOLING_DOWN = "COOLING_DOWN"
-    NOT_CHOSEN = "NOT_CHOSEN"
-    KEY_UNUSABLE = "KEY_UNUSABLE"
-    KEY_DISABLED = "KEY_DISABLED"
-    KEY_UNREADABLE = "KEY_UNREADABLE"
-    ORIGIN_MISMATCH = "ORIGIN_MISMATCH"
-    VAULT_SECRET_MISSING = "VAULT_SECRET_MISSING"  # noqa: S105 - a reason, no secret
-    VAULT_SECRET_DENIED = "VAULT_SECRET_DENIED"  # noqa: S105 - as above
-    VAULT_SECRET_NOT_ALLOWED = "VAULT_SECRET_NOT_ALLOWED"  # noqa: S105 - as above
-    PRICE_UNKNOWN = "PRICE_UNKNOWN"
-
-    @classmethod
-    def of(cls, reason: str) -> Cause:
-        """The cause when a target could not be opened: the reason of key_vault or the ledger where it is known here."""
-        return cls(reason) if reason in _REASONS_OF_OTHERS else cls.KEY_UNUSABLE
-
-
-_REASONS_OF_OTHERS = frozenset(
-    {
-        Cause.KEY_DISABLED,
-        Cause.KEY_UNREADABLE,
-        Cause.ORIGIN_MISMATCH,
-        Cause.VAULT_SECRET_MISSING,
-        Cause.VAULT_SECRET_DENIED,
-        Cause.VAULT_SECRET_NOT_ALLOWED,
-        Cause.PRICE_UNKNOWN,
-    }
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """A provider and model that can serve the call."""
-
-    provider: Provider
-    model: Model
-    rule: Rule
-
-    @property
-    def reason(self) -> str:
-        """Why it is here, for people."""
-        return _WHY[self.rule]
-
-    @property
-    def health_key(self) -> tuple[str, str, str]:
-        """What its health is kept under."""
-        return (self.provider.name, self.model.id, self.provider.key)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rejected:
-    """A provider left out. `model` is the one it was looked at for, empty without one."""
-
-    provider: Provider
-    model: str
-    rule: Rule
-    cause: Cause
-    description: str
-
-    @property
-    def violation(self) -> PreconditionViolation:
-        """The same in an error's details."""
-        return PreconditionViolation(
-            type=self.cause,
-            subject=f"{self.provider.name}/models/{self.model}" if self.model else self.provider.name,
-            description=self.description,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoutePlan:
-    """Targets in the order they are tried, what was left out, and the revision both rest on."""
-
-    targets: tuple[Target, ...]
-    rejected: tuple[Rejected, ...]
-    revision: int
-
-    def without(self, target: Target, cause: Cause, description: str) -> RoutePlan:
-        """The plan after `target` turned out not to be usable."""
-        rejected = Rejected(
-            provider=target.provider, model=target.model.id, rule=target.rule, cause=cause, description=description
-        )
-        return RoutePlan(
-            targets=tuple(each for each in self.targets if each is not target),
-            rejected=(*self.rejected, rejected),
-            revision=self.revision,
-        )
-
-    def require_target(self) -> None:
-        """Raises FailedPrecondition `NO_USABLE_TARGET` when there is none."""
-        if not self.targets:
-            raise self.no_usable_target()
-
-    def no_usable_target(self) -> FailedPrecondition:
-        """The error that names every rejected target."""
-        reasons = "; ".join(f"{each.provider.name}: {each.description}" for each in self.rejected)
-        return FailedPrecondition(
-            Reason.NO_USABLE_TARGET,
-            f"no provider can serve this call: {reasons}"
-            if reasons
-            else "no provider is configured for this tenant; create one with a key and a model",
-            metadata={"rejected": str(len(self.rejected))},
-            precondition_violations=tuple(each.violation for each in self.rejected),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderTypes:
-    """Which provider types this router speaks, and which of them cannot do without a key."""
-
-    known: frozenset[str]
-    keyless: frozenset[str]
+    health: TargetHealth
+    limits: ProviderLimiter
+    types: ProviderTypes
+    now: float
+    seed: int
+    last_served: HealthKey | None = None
 
 
 def plan_route(
     request: Generation,
     caller: Owner,
     configuration: Configuration,
+    circumstances: Circumstances,
     *,
-    health: TargetHealth,
-    types: ProviderTypes,
+    plan: str,
     streaming: bool,
-    now: float,
 ) -> RoutePlan:
-    """The plan of one call of `caller` (a user of a tenant) at monotonic second `now`.
+    """The plan of one call of `caller` (a user of a tenant) whose token names the pricing plan `plan`.
 
     Raises InvalidArgument when the request names a provider or model that the caller does not have, PermissionDenied
     when it names a provider of somebody else.
     """
-    judge = _Judge(needs=_Needs.of(request, streaming=streaming), types=types, health=health, now=now)
-    targets: list[Target] = []
-    rejected: list[Rejected] = []
-    known_model = not request.model
-    for provider, rule in _candidates(request, caller, configuration):
-        wanted = request.model if rule is Rule.REQUEST else ""
-        model = _model(provider, wanted)
-        known_model = known_model or (rule is Rule.REQUEST and model is not None)
-        obstacle = judge.obstacle(provider, model, wanted)
-        if obstacle is None and model is not None:
-            if targets and not request.fallback:
-                obstacle = (Cause.NOT_CHOSEN, "the request allows no fallback")
-            else:
-                targets.append(Target(provider=provider, model=model, rule=rule))
-                continue
-        cause, description = obstacle or _NO_MODEL
-        rejected.append(
-            Rejected(
-                provider=provider,
-                model=model.id if model is not None else wanted,
-                rule=rule,
-                cause=cause,
-                description=description,
-            )
+    return _Planning(request, caller, configuration, circumstances, plan=plan, streaming=streaming).run()
+
+
+class _Planning:
+    """One plan in the making."""
+
+    __slots__ = (
+        "_arm", "_caller", "_candidates", "_complexity", "_configuration", "_experiment_name", "_fleets", "_order",
+        "_profile", "_request", "_size",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        request: Generation,
+        caller: Owner,
+        configuration: Configuration,
+        circumstances: Circumstances,
+        *,
+        plan: str,
+        streaming: bool,
+    ) -> None:
+        tenant, now = configuration.tenant, circumstances.now
+        self._request = request
+        self._caller = caller
+        self._configuration = configuration
+        self._size = size = measure(request)
+        self._fleets = tenant.fleets(caller.user)
+        self._profile = profile = tenant.active_profile(caller.user)
+        judge = Judge(
+            request,
+            size,
+            streaming=streaming,
+            types=circumstances.types,
+            health=circumstances.health,
+            limits=circumstances.limits,
+            now=now,
         )
-    if not known_model:
-        raise _unknown("generation.model", f"no provider you can use has a model {request.model!r}")
-    return RoutePlan(targets=tuple(targets), rejected=tuple(rejected), revision=configuration.revision)
+        self._order = RouteOrder(
+            request, size, circumstances.health, streaming=streaming, now=now, seed=circumstances.seed
+        )
+        self._candidates = Candidates(
+            configuration,
+            judge,
+            user=caller.user,
+            plan=plan,
+            only=profile.providers if profile is not None else frozenset(),
+            platform_allowed=not self._fleets or tenant.policy.platform_last,
+            last_served=circumstances.last_served,
+        )
+        self._experiment_name = self._arm = ""
+        self._complexity: complexity.Complexity | None = None
+
+    def run(self) -> RoutePlan:
+        request, candidates = self._request, self._candidates
+        route = None
+        if request.provider:
+            self._named_provider()
+        elif request.model:
+            self._named_model()
+        if request.fallback or not (request.provider or request.model):
+            route = self._rules()
+        resting = candidates.take_mendable()
+        passed_over = candidates.passed_over()
+        if not request.fallback:
+            candidates.keep_first()
+        return RoutePlan(
+            targets=tuple(candidates.targets),
+            rejected=tuple(candidates.rejected),
+            revision=self._configuration.revision,
+            size=self._size,
+            route=route.name if route is not None else "",
+            experiment=self._experiment_name,
+            arm=self._arm,
+            profile=self._profile.name if self._profile is not None else "",
+            complexity=self._complexity,
+            passed_over=passed_over,
+            resting=resting,
+        )
+
+    def _rules(self) -> Route | None:
+        """All rules after the first; the route that applies."""
+        tenant, task = self._configuration.tenant, self._request.task
+        default_route = tenant.route(DEFAULT_ROUTE)
+        route = (tenant.route(task) if task else None) or default_route
+        if route is not None and route.experiment is not None:
+            self._experiment(route.experiment)
+        if (profile := self._profile) is not None:
+            self._preference(profile.tasks, profile.preferred, f" in profile {_last(profile.name)}")
+        if (preferences := tenant.preferences.get(self._caller.user or "")) is not None:
+            self._preference(preferences.tasks, preferences.preferred, "")
+        if route is not None and route is not default_route:
+            self._route(route, Rule.ROUTE, Rule.ROUTE_FALLBACK)
+        if default_route is not None:
+            self._route(default_route, Rule.DEFAULT_ROUTE, Rule.DEFAULT_ROUTE)
+        self._own_providers()
+        self._platform_providers()
+        return route
+
+    # The rules, in order ----------------------------------------------------------------------------------------------
+
+    def _named_provider(self) -> None:
+        request, provider = self._request, self._find(self._request.provider)
+        if request.model and request.model not in provider.models:
+            raise _unknown("generation.model", f"{provider.name} has no model {request.model!r}")
+        self._candidates.consider(provider, request.model, Rule.REQUEST, "named in the request")
+
+    def _named_model(self) -> None:
+        model, known = self._request.model, False
+        for provider in self._in_order((*self._fleets, self._configuration.platform.fleet)):
+            if model in provider.models:
+                known = True
+                self._candidates.consider(provider, model, Rule.REQUEST, "its model is named in the request")
+        if not known:
+            raise _unknown("generation.model", f"no provider you can use has a model {model!r}")
+        self._candidates.keep_session(0)
+
+    def _experiment(self, experiment: Experiment) -> None:
+        arm = experiments.arm_of(experiment, self._caller.user or "")
+        if arm is not None:
+            self._experiment_name, self._arm = experiment.name, arm.id
+            reason = f"arm {arm.id} of experiment {_last(experiment.name)}"
+            self._candidates.enter_list((arm.target,), Rule.EXPERIMENT, reason)
+
+    def _preference(self, tasks: Mapping[str, Choice], preferred: Choice | None, where: str) -> None:
+        task, choose = self._request.task, self._candidates.choose
+        choice = tasks.get(task) if task else None
+        if choice is not None:
+            choose(choice.provider, choice.model, Rule.PREFERENCE, f"preferred for {task}{where}")
+        if preferred is not None:
+            choose(preferred.provider, preferred.model, Rule.PREFERENCE, f"preferred{where}")
+
+    def _route(self, route: Route, rule: Rule, fallback_rule: Rule) -> None:
+        """A route, its fallbacks, and the routes that follow it."""
+        candidates, tenant = self._candidates, self._configuration.tenant
+        followed: Route | None = route
+        for _ in range(_LONGEST_CHAIN):
+            if followed is None:
+                break
+            if followed.tiers:
+                self._tiers(followed, rule, fallback_rule)
+            start = len(candidates.targets)
+            reason = f"by the route {followed.task}, {_HOW[followed.strategy]}"
+            kept = candidates.enter_list(followed.targets, rule, reason)
+            if len(kept) > 1:
+                candidates.targets[start:] = self._order.of_targets(followed, kept, candidates.targets[start:])
+                candidates.keep_session(start)
+            if followed.fallbacks:
+                start = len(candidates.targets)
+                candidates.enter_list(followed.fallbacks, fallback_rule, f"a fallback of the route {followed.task}")
+                candidates.keep_session(start)
+            rule = fallback_rule
+            followed = tenant.route(followed.fallback_task) if followed.fallback_task else None
+
+    def _tiers(self, route: Route, rule: Rule, fallback_rule: Rule) -> None:
+        found = complexity.complexity_of(self._request, self._size)
+        tiers = complexity.order(route.tiers, found.score)
+        if self._complexity is None:
+            self._complexity = found._replace(tier=tiers[0].id)
+        for tier in tiers:
+            start = len(self._candidates.targets)
+            self._candidates.enter_list(tier.targets, rule, f"tier {tier.id} of the route {route.task}")
+            self._candidates.keep_session(start)
+            rule = fallback_rule
+
+    def _own_providers(self) -> None:
+        candidates, task = self._candidates, self._request.task
+        if task:
+            for fleet in self._fleets:
+                if (provider := fleet.for_tasks.get(task)) is not None:
+                    candidates.consider(provider, "", Rule.DEFAULT, f"the default provider for {task}")
+        for fleet in self._fleets:
+            if fleet.default is not None:
+                candidates.consider(fleet.default, "", Rule.DEFAULT, "the default provider")
+        for fleet in self._fleets:
+            start = len(candidates.targets)
+            for provider in self._order.of_fleet(fleet):
+                candidates.consider(provider, "", Rule.PRIORITY, "by priority")
+            candidates.keep_session(start)
+
+    def _platform_providers(self) -> None:
+        reason = _AFTER_OWN if self._fleets else _NONE_OF_ITS_OWN
+        start = len(self._candidates.targets)
+        for provider in self._in_order((self._configuration.platform.fleet,)):
+            self._candidates.consider(provider, "", Rule.PLATFORM, reason)
+        self._candidates.keep_session(start)
+
+    # What they are made of --------------------------------------------------------------------------------------------
+
+    def _in_order(self, fleets: Sequence[Fleet]) -> Iterator[Provider]:
+        """The providers of `fleets` as rules 5 and 6 put them up; those that are a default come twice."""
+        task = self._request.task
+        for fleet in fleets:
+            if task and (provider := fleet.for_tasks.get(task)) is not None:
+                yield provider
+        for fleet in fleets:
+            if fleet.default is not None:
+                yield fleet.default
+        for fleet in fleets:
+            yield from self._order.of_fleet(fleet)
+
+    def _find(self, name: str) -> Provider:
+        """The provider that a request names. An id may stand for several: the nearest one is meant."""
+        configuration = self._configuration
+        if "/" in name:
+            _refuse_foreign(name, self._caller)
+            found = configuration.tenant.provider(name) or configuration.platform.provider(name)
+        else:
+            fleets = (*self._fleets, configuration.platform.fleet)
+            found = next((each for fleet in fleets for each in fleet.providers if each.id == name), None)
+        if found is None:
+            raise _unknown("generation.provider", f"you have no provider {name!r}")
+        return found
 
 
-def _candidates(request: Generation, caller: Owner, configuration: Configuration) -> Iterator[tuple[Provider, Rule]]:
-    """Every provider the caller may use, once, in the order of the rules."""
-    own, platform = _visible(caller, configuration)
-    ordered = [(provider, Rule.DEFAULT if provider.is_default else Rule.PRIORITY) for provider in own]
-    if not own:
-        ordered = [(provider, Rule.PLATFORM) for provider in platform]
-    if not (request.provider or request.model):
-        yield from ordered
-        return
-    named = [
-        provider
-        for provider, _ in ordered
-        if (not request.provider or request.provider in (provider.id, provider.name))
-        and (not request.model or request.provider or request.model in provider.models)
-    ]
-    if request.provider:
-        # An id may stand for a user's and a tenant's provider: the nearer one is meant.
-        named = named[:1]
-        if not named:
-            _refuse_foreign(request.provider, caller)
-            raise _unknown("generation.provider", f"you have no provider {request.provider!r}")
-    chosen = {provider.name for provider in named}
-    for provider in named:
-        yield provider, Rule.REQUEST
-    if request.fallback:
-        yield from ((provider, rule) for provider, rule in ordered if provider.name not in chosen)
+_HOW: Mapping[Strategy, str] = {
+    Strategy.PRIORITY: "in its order",
+    Strategy.WEIGHTED: "by weight",
+    Strategy.LOWEST_COST: "by lowest cost",
+    Strategy.LOWEST_LATENCY: "by lowest latency",
+    Strategy.LEAST_BUSY: "by fewest calls under way",
+    Strategy.COMPLEXITY: "after its tiers",
+}
+_AFTER_OWN = "a platform provider, after the tenant's own, as its policy allows"
+_NONE_OF_ITS_OWN = "a platform provider, for the tenant has none of its own"
 
 
-def _visible(caller: Owner, configuration: Configuration) -> tuple[list[Provider], tuple[Provider, ...]]:
-    """The caller's own providers and the platform's, in the order their snapshots hold them."""
-    own = [
-        provider
-        for provider in sorted(configuration.tenant.providers, key=_precedence)
-        if provider.owner.user is None or provider.owner.user == caller.user
-    ]
-    return own, tuple(sorted(configuration.platform.providers, key=_precedence))
-
-
-def _precedence(provider: Provider) -> tuple[bool, bool, int, str]:
-    return (not provider.is_default, provider.owner.user is None, provider.priority, provider.name)
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
 
 
 def _refuse_foreign(name: str, caller: Owner) -> None:
-    if "/" not in name:
-        return
     owner = Owner.of(name, field="generation.provider")
     if not owner.is_platform and owner not in (caller, Owner(caller.tenant)):
         raise PermissionDenied("PERMISSION_DENIED", "you may not do this, or the resource does not exist")
@@ -270,99 +315,3 @@ def _unknown(field: str, description: str) -> InvalidArgument:
         metadata={"field": field},
         field_violations=(FieldViolation(field=field, description=description),),
     )
-
-
-def _model(provider: Provider, wanted: str) -> Model | None:
-    if wanted:
-        return provider.models.get(wanted)
-    if provider.default_model:
-        return provider.models.get(provider.default_model)
-    return next((model for model in provider.models.values() if model.enabled), None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Needs:
-    """What the request asks of a model."""
-
-    streaming: bool
-    tools: bool
-    json_schema: bool
-    images: bool
-    least_input: int
-    max_output: int
-
-    @classmethod
-    def of(cls, request: Generation, *, streaming: bool) -> _Needs:
-        return cls(
-            streaming,
-            bool(request.tools),
-            isinstance(request.response_format, JsonSchemaFormat),
-            any(isinstance(part, Image) for message in request.messages for part in message.parts),
-            least_input_tokens(request),
-            request.max_output_tokens or 0,
-        )
-
-    def missing(self, model: Model) -> list[str]:
-        can = model.capabilities
-        return [
-            name
-            for name, needed, able in (
-                ("streaming", self.streaming, can.streaming),
-                ("tools", self.tools, can.tools),
-                ("JSON Schema output", self.json_schema, can.json_schema),
-                ("images", self.images, can.images),
-            )
-            if needed and not able
-        ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Judge:
-    """Says what stands in the way of a target; the first obstacle counts."""
-
-    needs: _Needs
-    types: ProviderTypes
-    health: TargetHealth
-    now: float
-
-    def obstacle(self, provider: Provider, model: Model | None, wanted: str) -> tuple[Cause, str] | None:
-        if not provider.active:
-            return Cause.PROVIDER_INACTIVE, "it is not active"
-        if provider.type not in self.types.known:
-            return Cause.UNSUPPORTED_TYPE, f"this router does not speak {provider.type!r}"
-        if model is None:
-            absent = wanted or provider.default_model
-            return (Cause.UNKNOWN_MODEL, f"it has no model {absent!r}") if absent else _NO_MODEL
-        if not provider.key and provider.type not in self.types.keyless:
-            return Cause.NO_KEY, "it has no key"
-        return self._shortcoming(model) or self._cooling(provider, model)
-
-    def _shortcoming(self, model: Model) -> tuple[Cause, str] | None:
-        needs = self.needs
-        if not model.enabled:
-            return Cause.MODEL_DISABLED, f"its model {model.id!r} is disabled"
-        missing = needs.missing(model)
-        if missing:
-            return Cause.CAPABILITY_MISSING, f"its model {model.id!r} cannot do {', '.join(missing)}"
-        if model.max_output_tokens and needs.max_output > model.max_output_tokens:
-            return (
-                Cause.OUTPUT_LIMIT_EXCEEDED,
-                f"its model {model.id!r} gives at most {model.max_output_tokens} output tokens",
-            )
-        if model.context_tokens and needs.least_input > model.context_tokens:
-            return Cause.CONTEXT_TOO_LONG, f"the conversation exceeds {model.context_tokens} tokens of context"
-        return None
-
-    def _cooling(self, provider: Provider, model: Model) -> tuple[Cause, str] | None:
-        until = self.health.cooling_until((provider.name, model.id, provider.key))
-        if until > self.now:
-            return Cause.COOLING_DOWN, f"it failed repeatedly and rests for {until - self.now:.1f} s more"
-        return None
-
-
-_NO_MODEL = (Cause.NO_MODEL, "it has no enabled model")
-
-
-def output_limit(request: Generation, model: Model) -> int:
-    """The most output tokens the call can take from `model`; what is reserved."""
-    return request.max_output_tokens or model.max_output_tokens or DEFAULT_OUTPUT_LIMIT

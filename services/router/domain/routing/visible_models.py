@@ -1,0 +1,75 @@
+"""The models a caller may see, and whether a call that names one would be sent. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from libs.core.resource_names import Owner
+from services.router.domain.configuration import Configuration, Fleet, Model, Provider
+from services.router.domain.generation import Generation
+from services.router.domain.routing.candidates import Candidates
+from services.router.domain.routing.causes import Rule
+from services.router.domain.routing.plan import Circumstances
+from services.router.domain.routing.route_plan import Obstacle
+from services.router.domain.routing.usability import Judge
+from services.router.domain.tokens import measure
+
+Place = tuple[int, int, str, str]
+"""Where a model stands in the list: the rank of its provider, its priority, its name, the model's id."""
+
+_NO_REQUEST = Generation(messages=())
+
+
+class VisibleModel(NamedTuple):
+    """A model of a provider that the caller may see; `obstacle` is None where a call that names it would be sent."""
+
+    place: Place
+    provider: Provider
+    model: Model
+    obstacle: Obstacle | None
+
+
+def visible_models(caller: Owner, configuration: Configuration, circumstances: Circumstances) -> list[VisibleModel]:
+    """Every model of every provider the caller may see, by provider in the order of selection, then by id."""
+    tenant, platform = configuration.tenant, configuration.platform.fleet
+    own, profile = tenant.fleets(caller.user), tenant.active_profile(caller.user)
+    judge = Judge(
+        _NO_REQUEST,
+        measure(_NO_REQUEST),
+        streaming=False,
+        types=circumstances.types,
+        health=circumstances.health,
+        limits=circumstances.limits,
+        now=circumstances.now,
+    )
+    candidates = Candidates(
+        configuration,
+        judge,
+        user=caller.user,
+        plan="",
+        only=profile.providers if profile is not None else frozenset(),
+        platform_allowed=not own or tenant.policy.platform_last,
+        last_served=None,
+    )
+    found: list[VisibleModel] = []
+    for rank, provider in (*_ranked(own, 0), *_ranked((platform,), 2 * len(own))):
+        for model_id, model in sorted(provider.models.items()):
+            before = len(candidates.rejected)
+            candidates.consider(provider, model_id, Rule.REQUEST, "")
+            obstacle = candidates.rejected[-1].obstacle if len(candidates.rejected) > before else None
+            # Named by itself, a target that rests is tried all the same.
+            obstacle = None if obstacle is not None and obstacle.mendable else obstacle
+            found.append(VisibleModel((rank, provider.priority, provider.name, model_id), provider, model, obstacle))
+    return found
+
+
+def _ranked(fleets: Sequence[Fleet], start: int) -> Iterator[tuple[int, Provider]]:
+    """The default providers, then the others, each with a rank of the list they are in."""
+    for rank, fleet in enumerate(fleets, start):
+        if fleet.default is not None:
+            yield rank, fleet.default
+    for rank, fleet in enumerate(fleets, start + len(fleets)):
+        for provider in fleet.providers:
+            if provider is not fleet.default:
+                yield rank, provider
