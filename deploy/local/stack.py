@@ -160,6 +160,7 @@ def _service_settings(
                 "ALLOW_LOOPBACK_ENDPOINTS": "true",
                 "AUDIT_SEAL_KEY_FILE": str(layout.audit_seal_key),
             }
+            fixed |= _targets(settings, "key_vault", "router")
         case "router":
             del defaults["DATABASE_URL"]  # it has none: what it must not lose is in the spool
             # A provider on this machine that was killed is back within seconds; it must not rest for longer.
@@ -168,14 +169,14 @@ def _service_settings(
                 "BREAKER_COOLDOWN_S": "1",
                 "ALLOW_LOOPBACK_ENDPOINTS": "true",
             }
-            fixed |= {
-                f"{other.upper()}_TARGET": f"localhost:{_internal_port(settings, other)}"
-                for other in SERVICES
-                if other != process
-            }
+            fixed |= _targets(settings, *(other for other in SERVICES if other != process))
         case _:
             pass
     return defaults, fixed
+
+
+def _targets(settings: LauncherSettings, *others: str) -> dict[str, str]:
+    return {f"{other.upper()}_TARGET": f"localhost:{_internal_port(settings, other)}" for other in others}
 
 
 def _client_file(settings: LauncherSettings, layout: StateLayout, issuer: Issuer) -> bytes:

@@ -18,8 +18,11 @@ from libs.core.audit_authors import Occasion
 from libs.core.audit_log import append_all
 from libs.core.audit_seal import HeadSeal
 from libs.core.clock import SystemClock
+from libs.core.endpoints import EndpointRules
+from libs.rpc.channels import open_channel
 from libs.rpc.databases import open_database, wrong_seal
 from libs.rpc.denial_recorder import DenialRecorder
+from libs.rpc.name_lookup import NameLookup
 from libs.rpc.recurring import Recurring
 from libs.rpc.service import Service
 from libs.rpc.settings import read_key_file
@@ -30,7 +33,9 @@ from services.provider_config.api.provider_options import option_problems
 from services.provider_config.api.provider_service import ProviderServicer
 from services.provider_config.api.route_service import RouteServicer
 from services.provider_config.api.snapshot_service import SnapshotServicer
-from services.provider_config.domain.endpoints import endpoint_problem
+from services.provider_config.clients.addresses import ResolvedAddresses
+from services.provider_config.clients.key_vault import KeyVaultClient
+from services.provider_config.domain.provider_reach import ReachChecks
 from services.provider_config.domain.provider_rules import ProviderRules
 from services.provider_config.domain.snapshot_feed import SnapshotFeed
 from services.provider_config.settings import Settings
@@ -64,10 +69,13 @@ async def compose(settings: Settings, service: Service) -> None:
     # Routers would keep their streams open, and with them the process, for the whole grace time.
     service.on_stop(feed.close)
 
-    service.add(
-        add_ProviderServiceServicer_to_server,
-        ProviderServicer(store, clock=clock, rules=_rules(settings)),
-    )
+    keys = _keys(settings, service)
+    endpoints = EndpointRules(allow_loopback=settings.allow_loopback_endpoints, allowed=settings.allowed_endpoints)
+    rules = ProviderRules(endpoint_problem=endpoints.url_problem, option_problems=option_problems)
+    lookup = NameLookup()
+    service.on_close("name lookup", lookup.close)
+    reach = ReachChecks(store=store, keys=keys, addresses=ResolvedAddresses(endpoints, lookup))
+    service.add(add_ProviderServiceServicer_to_server, ProviderServicer(store, reach, clock=clock, rules=rules))
     # Reading the catalogue takes a quarter of a second: now, not at the first call.
     catalogue = await asyncio.to_thread(ModelCatalogue, clock)
     service.add(add_ModelServiceServicer_to_server, ModelServicer(store, clock=clock, catalogue=catalogue))
@@ -82,11 +90,10 @@ async def compose(settings: Settings, service: Service) -> None:
     service.on_close("denials", Recurring("store denials", denials.store, interval_s=_FLUSH_S, last=True).close)
 
 
-def _rules(settings: Settings) -> ProviderRules:
-    return ProviderRules(
-        endpoint_problem=partial(endpoint_problem, allow_loopback=settings.allow_loopback_endpoints),
-        option_problems=option_problems,
-    )
+def _keys(settings: Settings, service: Service) -> KeyVaultClient:
+    channel = open_channel(settings.key_vault_target, settings)
+    service.on_close("key-vault channel", channel.close)
+    return KeyVaultClient(channel, timeout_s=settings.key_vault_timeout_s)
 
 
 def _new_uid() -> str:

@@ -22,7 +22,8 @@ from services.provider_config.domain.changes import once
 from services.provider_config.domain.create_provider import CreateProvider, create_provider
 from services.provider_config.domain.delete_provider import delete_provider
 from services.provider_config.domain.look_up import get_provider, list_providers
-from services.provider_config.domain.ports import ConfigStore, Transaction
+from services.provider_config.domain.ports import ConfigStore, Request, Transaction
+from services.provider_config.domain.provider_reach import ReachChecks, ReachFindings, checked_reach
 from services.provider_config.domain.provider_rules import ProviderRules
 from services.provider_config.domain.provider_types import PROVIDER_TYPES
 from services.provider_config.domain.provider_versions import list_provider_versions
@@ -34,8 +35,9 @@ _log = get_logger(__name__)
 class ProviderServicer(ProviderServiceServicer):
     """Manages providers."""
 
-    def __init__(self, store: ConfigStore, *, clock: Clock, rules: ProviderRules) -> None:
+    def __init__(self, store: ConfigStore, reach: ReachChecks, *, clock: Clock, rules: ProviderRules) -> None:
         self._store = store
+        self._reach = reach
         self._clock = clock
         self._rules = rules
 
@@ -43,15 +45,8 @@ class ProviderServicer(ProviderServiceServicer):
         """Create a provider."""
         act = current_act("CreateProvider", self._clock)
         command = read_providers.create_command(request, uid=str(uuid.uuid4()), act=act, rules=self._rules)
-        work = partial(
-            once,
-            request=remembered_as(request, caller=act.author.actor),
-            effect=partial(_create, command=command),
-            encode=pb.CreateProviderResponse.SerializeToString,
-            decode=pb.CreateProviderResponse.FromString,
-            now=act.now,
-        )
-        response = await self._store.write(work)
+        work = partial(_create_once, command=command, request=remembered_as(request, caller=act.author.actor))
+        response = await self._reach.write(work)
         _log_change(response.provider.name, response.revision)
         return response
 
@@ -76,7 +71,8 @@ class ProviderServicer(ProviderServiceServicer):
         """Change a provider."""
         act = current_act("UpdateProvider", self._clock)
         command = read_providers.update_command(request, act=act, rules=self._rules)
-        changed = await self._store.write(partial(update_provider, command=command, rules=self._rules))
+        change = partial(update_provider, command=command, rules=self._rules)
+        changed = await self._reach.write(partial(checked_reach, name=command.name, change=change))
         _log_change(str(command.name), changed.revision)
         return pb.UpdateProviderResponse(provider=convert.provider_message(changed.resource), revision=changed.revision)
 
@@ -108,7 +104,8 @@ class ProviderServicer(ProviderServiceServicer):
     ) -> pb.RollbackProviderResponse:
         """Make a provider what it was."""
         command = read_providers.rollback_command(request, act=current_act("RollbackProvider", self._clock))
-        changed = await self._store.write(partial(rollback_provider, command=command, rules=self._rules))
+        change = partial(rollback_provider, command=command, rules=self._rules)
+        changed = await self._reach.write(partial(checked_reach, name=command.name, change=change))
         _log_change(request.name, changed.revision)
         provider = convert.provider_message(changed.resource)
         return pb.RollbackProviderResponse(provider=provider, revision=changed.revision)
@@ -120,8 +117,22 @@ class ProviderServicer(ProviderServiceServicer):
         return pb.ListProviderTypesResponse(provider_types=map(convert.provider_type_message, PROVIDER_TYPES.values()))
 
 
-def _create(transaction: Transaction, command: CreateProvider) -> pb.CreateProviderResponse:
-    changed = create_provider(transaction, command)
+def _create_once(
+    transaction: Transaction, findings: ReachFindings, *, command: CreateProvider, request: Request | None
+) -> pb.CreateProviderResponse:
+    return once(
+        transaction,
+        request,
+        partial(_create, findings=findings, command=command),
+        encode=pb.CreateProviderResponse.SerializeToString,
+        decode=pb.CreateProviderResponse.FromString,
+        now=command.act.now,
+    )
+
+
+def _create(transaction: Transaction, findings: ReachFindings, command: CreateProvider) -> pb.CreateProviderResponse:
+    change = partial(create_provider, command=command)
+    changed = checked_reach(transaction, findings, name=command.name, change=change)
     return pb.CreateProviderResponse(provider=convert.provider_message(changed.resource), revision=changed.revision)
 
 

@@ -61,6 +61,15 @@ def provider_not_found(name: ProviderName) -> NotFound:
     return NotFound(Reason.PROVIDER_NOT_FOUND, f"{name} does not exist", metadata={"name": str(name)})
 
 
+def provider_in_motion() -> Unavailable:
+    """A provider changed each time while its address and key were looked at."""
+    return Unavailable(
+        Reason.DATABASE_BUSY,
+        "the provider changed while its address and key were looked at; try again",
+        retry_delay_s=0.1,
+    )
+
+
 def provider_exists(name: ProviderName) -> AlreadyExists:
     """The id is taken."""
     return AlreadyExists(Reason.PROVIDER_EXISTS, f"{name} exists already", metadata={"name": str(name)})

@@ -237,6 +237,17 @@ class KeyChecks(Protocol):
         ...
 
 
+class AddressChecks(Protocol):
+    """What can be found out about providers' addresses."""
+
+    async def problem(self, base_url: str) -> str | None:
+        """Why `base_url`, in which the rules see nothing wrong, must not be called; None when it may be.
+
+        To follow the field's name in a sentence.
+        """
+        ...
+
+
 class ConfigStore(Protocol):
     """The configuration."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -19,15 +20,21 @@ from deploy.local.certificates import ensure_certificates
 from deploy.local.issuer import ensure_issuer
 from deploy.local.layout import StateLayout
 from libs.core.clock import SystemClock
+from libs.core.endpoints import Address
 from libs.core.errors import GatehouseError, Internal
+from libs.rpc import name_lookup
 from libs.rpc.channels import open_channel
 from libs.rpc.service import Service
 from libs.rpc.status import DETAILS_KEY, from_item_status
+from libs.storage.database import Database
 from libs.storage.migrations import upgrade
 from libs.telemetry.telemetry import silent
 from services.provider_config import app
+from services.provider_config.domain.ports import ConfigStore
 from services.provider_config.settings import Settings
-from services.provider_config.storage.store import MIGRATIONS
+from services.provider_config.storage.store import MIGRATIONS, SqlConfigStore
+from tests.integration.provider_config.fake_key_vault import FakeKeyVault
+from tests.unit.provider_config.memory_store import SEAL, MemoryStore
 
 
 @pytest.fixture
@@ -35,6 +42,37 @@ def config_url(database_url: str) -> str:
     """A migrated database; SQLite and PostgreSQL."""
     upgrade(database_url, MIGRATIONS)
     return database_url
+
+
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[ConfigStore]:
+    """In memory, on SQLite and on PostgreSQL."""
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    upgrade(url, MIGRATIONS)
+    async with Database.open(url, name="config") as database:
+        yield SqlConfigStore(database, SEAL, changed=lambda: None)
+
+
+@pytest.fixture
+async def replicas(config_url: str) -> AsyncIterator[tuple[ConfigStore, ConfigStore]]:
+    """Two processes on one database."""
+    async with Database.open(config_url, name="one") as one, Database.open(config_url, name="two") as two:
+        yield SqlConfigStore(one, SEAL, changed=lambda: None), SqlConfigStore(two, SEAL, changed=lambda: None)
+
+
+@pytest.fixture(autouse=True)
+def addresses(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What names resolve to, by the test's own words; everything else is somewhere on the internet."""
+    known: dict[str, str] = {}
+
+    def resolve(host: str, _port: int) -> list[Address]:
+        return [ipaddress.ip_address(known.get(host, "8.8.8.8"))]
+
+    monkeypatch.setattr(name_lookup, "_addresses", resolve)
+    return known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,23 +88,31 @@ class Stack:
     """Starts replicas of the service on one database."""
 
     def __init__(self, directory: Path, url: str, stack: AsyncExitStack) -> None:
-        self._layout = StateLayout.at(directory)
-        self._layout.make()
-        ensure_certificates(self._layout, ("provider-config", "router"), SystemClock())
-        self._issuer = ensure_issuer(self._layout)
+        self.layout = StateLayout.at(directory)
+        self.layout.make()
+        ensure_certificates(self.layout, ("provider-config", "router", "key-vault"), SystemClock())
+        self._issuer = ensure_issuer(self.layout)
         self._url = url
         self.seal_key = directory / "audit-seal.key"
         self.seal_key.write_text("0123456789abcdef" * 2)
         self._stack = stack
+        self.key_vault = FakeKeyVault()
+        self._key_vault_target = ""
 
     async def start(self, **changes: Any) -> Replica:
+        if not self._key_vault_target:
+            identity = self._files("key-vault")
+            self._key_vault_target = await self._stack.enter_async_context(self.key_vault.serving(**identity))
         values: dict[str, Any] = {
+            "key_vault_target": self._key_vault_target,
+            # Nobody is there unless a test says so.
+            "router_target": f"localhost:{_free_port()}",
             "public_address": f"127.0.0.1:{_free_port()}",
             "internal_address": f"127.0.0.1:{_free_port()}",
             **self._files("provider-config"),
             "jwt_issuer": self._issuer.issuer,
             "jwt_audience": self._issuer.audience,
-            "jwt_jwks": str(self._layout.jwks),
+            "jwt_jwks": str(self.layout.jwks),
             "database_url": self._url,
             "audit_seal_key_file": self.seal_key,
             "shutdown_grace_s": 0.5,
@@ -109,9 +155,9 @@ class Stack:
 
     def _files(self, service: str) -> dict[str, Path]:
         return {
-            "tls_cert_file": self._layout.certificate(service),
-            "tls_key_file": self._layout.certificate_key(service),
-            "tls_ca_file": self._layout.ca_certificate,
+            "tls_cert_file": self.layout.certificate(service),
+            "tls_key_file": self.layout.certificate_key(service),
+            "tls_ca_file": self.layout.ca_certificate,
         }
 
 

@@ -70,7 +70,15 @@ def test_a_service_listens_where_clients_and_the_router_look_for_it(
     assert environment["KEY_VAULT_PUBLIC_ADDRESS"] == "127.0.0.1:9101"
     assert environment["KEY_VAULT_INTERNAL_ADDRESS"] == "127.0.0.1:9201"
     assert process(layout, "router").environment["ROUTER_KEY_VAULT_TARGET"] == "localhost:9201"
+    provider_config = process(layout, "provider_config").environment
+    assert provider_config["PROVIDER_CONFIG_KEY_VAULT_TARGET"] == "localhost:9201"
+    assert provider_config["PROVIDER_CONFIG_ROUTER_TARGET"] == "localhost:7200"
     assert json.loads(layout.client_file.read_text())["endpoints"]["key_vault"] == "localhost:9101"
+
+
+def test_providers_may_live_on_this_machine(layout: StateLayout) -> None:
+    for name in ("router", "provider_config"):
+        assert process(layout, name).environment[f"{name.upper()}_ALLOW_LOOPBACK_ENDPOINTS"] == "true"
 
 
 def test_the_client_file_leads_to_everything_a_client_needs(layout: StateLayout) -> None:

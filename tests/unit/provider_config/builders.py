@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from libs.core.audit_authors import Author
+from libs.core.endpoints import EndpointRules
 from libs.core.money import TokenPrices
 from libs.core.resource_names import KeyName, ModelName, Owner, ProviderName
 from services.provider_config.api.provider_options import option_problems
@@ -18,7 +19,6 @@ from services.provider_config.domain.create_provider import CreateProvider
 from services.provider_config.domain.delete_model import DeleteModel, delete_model
 from services.provider_config.domain.delete_provider import DeleteProvider, delete_provider
 from services.provider_config.domain.deletions import Deleted
-from services.provider_config.domain.endpoints import endpoint_problem
 from services.provider_config.domain.model import Model, ModelSettings
 from services.provider_config.domain.ports import Transaction
 from services.provider_config.domain.provider import ProviderSettings
@@ -28,7 +28,7 @@ from tests.unit.provider_config.memory_store import NOW
 ACME = Owner("acme")
 ANN = Author(actor="tenants/acme/users/ann", roles=("tenant_admin",), address="192.0.2.7", request_id="r-1")
 
-RULES = ProviderRules(endpoint_problem=partial(endpoint_problem, allow_loopback=False), option_problems=option_problems)
+RULES = ProviderRules(endpoint_problem=EndpointRules().url_problem, option_problems=option_problems)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""The services and systems that provider_config asks."""
