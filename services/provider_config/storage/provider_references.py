@@ -13,7 +13,8 @@ from services.provider_config.storage.tables import provider_references
 def set_references(connection: Connection, resource: object, named: Iterable[tuple[ProviderName, str]]) -> None:
     """Remember what `resource` names: providers, each with a model's id, empty where it names only the provider."""
     remove_references(connection, resource)
-    rows = [{"resource": str(resource), "provider": str(name), "model": model} for name, model in sorted(set(named))]
+    pairs = sorted({(str(provider), model) for provider, model in named})
+    rows = [{"resource": str(resource), "provider": provider, "model": model} for provider, model in pairs]
     if rows:
         connection.execute(insert(provider_references), rows)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -16,7 +16,7 @@ from libs.core.errors import Aborted, GatehouseError, InvalidArgument
 from libs.core.resource_names import KeyName, ModelName, Owner
 from libs.storage.database import Database
 from libs.storage.errors import Conflict
-from libs.storage.migrations import differences, upgrade
+from libs.storage.migrations import differences
 from services.provider_config.domain.changes import once
 from services.provider_config.domain.create_model import create_model
 from services.provider_config.domain.create_provider import create_provider
@@ -28,7 +28,7 @@ from services.provider_config.domain.provider_types import Capabilities
 from services.provider_config.domain.scope_size import model_bytes, provider_bytes
 from services.provider_config.domain.update_model import UpdateModel, update_model
 from services.provider_config.domain.update_provider import UpdateProvider, update_provider
-from services.provider_config.storage.store import MIGRATIONS, SqlConfigStore
+from services.provider_config.storage.store import SqlConfigStore
 from services.provider_config.storage.tables import metadata, models
 from tests.unit.provider_config.builders import (
     ACME,
@@ -42,28 +42,10 @@ from tests.unit.provider_config.builders import (
     model_creation,
     provider_name,
 )
-from tests.unit.provider_config.memory_store import NOW, SEAL, MemoryStore
+from tests.unit.provider_config.memory_store import NOW, SEAL
 
 _ANN = Owner("acme", "ann")
 _ALL: dict[str, Any] = {"after": None, "size": 999}
-
-
-@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[ConfigStore]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    url: str = request.getfixturevalue(f"{request.param}_url")
-    upgrade(url, MIGRATIONS)
-    async with Database.open(url, name="config") as database:
-        yield SqlConfigStore(database, SEAL, changed=lambda: None)
-
-
-@pytest.fixture
-async def replicas(config_url: str) -> AsyncIterator[tuple[ConfigStore, ConfigStore]]:
-    """Two processes on one database."""
-    async with Database.open(config_url, name="one") as one, Database.open(config_url, name="two") as two:
-        yield SqlConfigStore(one, SEAL, changed=lambda: None), SqlConfigStore(two, SEAL, changed=lambda: None)
 
 
 async def _create(store: ConfigStore, name: str = "openai", **settings: Any) -> Provider:
