@@ -9,6 +9,10 @@ from importlib.metadata import version
 
 from gatehouse.providerconfig.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from gatehouse.providerconfig.v1.model_service_pb2_grpc import add_ModelServiceServicer_to_server
+from gatehouse.providerconfig.v1.preference_service_pb2_grpc import (
+    add_PreferenceServiceServicer_to_server,
+    add_ProfileServiceServicer_to_server,
+)
 from gatehouse.providerconfig.v1.provider_service_pb2_grpc import add_ProviderServiceServicer_to_server
 from gatehouse.providerconfig.v1.route_service_pb2_grpc import add_RouteServiceServicer_to_server
 from gatehouse.providerconfig.v1.snapshot_service_pb2_grpc import add_SnapshotServiceServicer_to_server
@@ -29,12 +33,15 @@ from libs.rpc.settings import read_key_file
 from services.provider_config.api.audit_service import AuditServicer
 from services.provider_config.api.convert_snapshots import CONTENT_FORMAT, SnapshotMessages
 from services.provider_config.api.model_service import ModelServicer
+from services.provider_config.api.preference_service import PreferenceServicer
+from services.provider_config.api.profile_service import ProfileServicer
 from services.provider_config.api.provider_options import option_problems
 from services.provider_config.api.provider_service import ProviderServicer
 from services.provider_config.api.route_service import RouteServicer
 from services.provider_config.api.snapshot_service import SnapshotServicer
 from services.provider_config.clients.addresses import ResolvedAddresses
 from services.provider_config.clients.key_vault import KeyVaultClient
+from services.provider_config.domain.checked_choices import CheckedChoices
 from services.provider_config.domain.provider_reach import ReachChecks
 from services.provider_config.domain.provider_rules import ProviderRules
 from services.provider_config.domain.snapshot_feed import SnapshotFeed
@@ -80,6 +87,9 @@ async def compose(settings: Settings, service: Service) -> None:
     catalogue = await asyncio.to_thread(ModelCatalogue, clock)
     service.add(add_ModelServiceServicer_to_server, ModelServicer(store, clock=clock, catalogue=catalogue))
     service.add(add_RouteServiceServicer_to_server, RouteServicer(store, clock=clock))
+    choices = CheckedChoices(store=store, keys=keys)
+    service.add(add_PreferenceServiceServicer_to_server, PreferenceServicer(store, choices, clock=clock))
+    service.add(add_ProfileServiceServicer_to_server, ProfileServicer(store, choices, clock=clock))
     service.add(add_SnapshotServiceServicer_to_server, SnapshotServicer(feed, SnapshotMessages(catalogue)))
     service.add(
         add_AuditServiceServicer_to_server,
