@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -16,8 +16,6 @@ from libs.core.errors import Aborted, GatehouseError
 from libs.core.resource_names import KeyName, ModelName, Owner
 from libs.storage.database import Database
 from libs.storage.errors import Conflict
-from libs.storage.migrations import upgrade
-from services.provider_config import app
 from services.provider_config.domain.create_model import create_model
 from services.provider_config.domain.create_provider import create_provider
 from services.provider_config.domain.look_up import get_model, get_provider, list_providers
@@ -55,7 +53,7 @@ from tests.unit.provider_config.builders import (
     model_creation,
     provider_name,
 )
-from tests.unit.provider_config.memory_store import NOW, SEAL, MemoryStore
+from tests.unit.provider_config.memory_store import NOW, SEAL
 
 _NAME = provider_name("openai")
 _ROUNDS = 10
@@ -74,24 +72,6 @@ _WHOLE: dict[str, Any] = {
     "options": {"organization": "org-a", "project": "proj_b"},
     "labels": {"team": "a"},
 }
-
-
-@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[ConfigStore]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    url: str = request.getfixturevalue(f"{request.param}_url")
-    upgrade(url, app.MIGRATIONS)
-    async with Database.open(url, name="config") as database:
-        yield SqlConfigStore(database, SEAL, changed=lambda: None)
-
-
-@pytest.fixture
-async def replicas(config_url: str) -> AsyncIterator[tuple[ConfigStore, ConfigStore]]:
-    """Two processes on one database."""
-    async with Database.open(config_url, name="one") as one, Database.open(config_url, name="two") as two:
-        yield SqlConfigStore(one, SEAL, changed=lambda: None), SqlConfigStore(two, SEAL, changed=lambda: None)
 
 
 async def _create(store: ConfigStore, name: str = "openai", **settings: Any) -> Provider:
@@ -121,6 +101,10 @@ def _update_model(model: Model, **values: Any) -> Callable[[Transaction], Any]:
     return partial(update_model, command=command, catalogue=NOTHING_KNOWN)
 
 
+def _put_test(transaction: Transaction, provider: Provider, test: ProviderTest) -> None:
+    transaction.providers.put_test(provider, test)
+
+
 async def _versions(store: ConfigStore, **page: Any) -> list[Version[ProviderSettings]]:
     whole: dict[str, Any] = {"before": None, "size": 999}
     _, found = await store.read(partial(list_provider_versions, name=_NAME, **(whole | page)))
@@ -147,19 +131,22 @@ async def test_what_is_unset_is_told_apart_from_nothing(store: ConfigStore) -> N
 
 async def test_a_test_is_kept_and_is_no_change(store: ConfigStore) -> None:
     before = await _create(store)
-    for outcome in ProviderTestOutcome:
-        test = ProviderTest(
+    tests = [
+        ProviderTest(
             time=NOW + timedelta(microseconds=1),
             outcome=outcome,
             message="The key was refused.",
             duration=timedelta(milliseconds=7),
             model_count=3,
         )
-        await store.write(lambda transaction, test=test: transaction.providers.put_test(before, test))  # type: ignore[misc]
+        for outcome in ProviderTestOutcome
+    ]
+    for test in tests:
+        await store.write(partial(_put_test, provider=before, test=test))
         assert await _get(store) == replace(before, last_test=test)
     # A change made from what was read before the test does not undo the test.
     await store.write(lambda transaction: transaction.providers.put(before.changed(before.settings, now=NOW)))
-    assert (await _get(store)).last_test == test
+    assert (await _get(store)).last_test == tests[-1]
     assert await store.read(lambda transaction: transaction.revision()) == 1
 
 

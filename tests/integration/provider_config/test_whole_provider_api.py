@@ -48,7 +48,7 @@ def admin(stack: Stack, replica: Replica) -> Person:
     return Person(replica, stack.token("acme", "ann", "tenant_admin"))
 
 
-async def _create_whole(admin: Person) -> provider_pb2.Provider:
+async def _create_whole(admin: Person) -> Any:
     provider = json_format.ParseDict(_WHOLE, provider_pb2.Provider())
     request = providers_pb.CreateProviderRequest(parent="tenants/acme", provider_id="openai", provider=provider)
     return (await admin("CreateProvider", request)).provider

@@ -73,7 +73,7 @@ async def test_a_model_goes_by_its_id_unless_its_provider_calls_it_otherwise(sto
 
 
 async def test_what_is_said_holds_also_when_it_is_nothing(store: MemoryStore) -> None:
-    said = {"context_tokens": 0, "max_output_tokens": 7, "capabilities": Capabilities()}
+    said: dict[str, Any] = {"context_tokens": 0, "max_output_tokens": 7, "capabilities": Capabilities()}
     settings = (await _create(store, "known", **said)).settings
     assert {name: getattr(settings, name) for name in said} == said
 
