@@ -1,4 +1,4 @@
-"""`gatehouse audit`: who did what to keys, and who used them."""
+"""`gatehouse audit`: who did what to keys and to the configuration, and who used keys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -30,14 +30,22 @@ from gatehouse.cli.terminal import note
 from gatehouse.cli.times import moment
 
 if TYPE_CHECKING:
-    from gatehouse.keyvault.v1.audit_service_pb2 import AuditBreak, AuditEvent, KeyUse, VerifyAuditLogResponse
+    from gatehouse.keyvault.v1 import audit_service_pb2 as of_keys
+    from gatehouse.keyvault.v1.audit_service_pb2 import KeyUse
+    from gatehouse.providerconfig.v1 import audit_service_pb2 as of_config
+
+    AuditEvent = of_keys.AuditEvent | of_config.AuditEvent
+    AuditBreak = of_keys.AuditBreak | of_config.AuditBreak
+    VerifyAuditLogResponse = of_keys.VerifyAuditLogResponse | of_config.VerifyAuditLogResponse
 
 app = group(
     "audit",
-    "Who did what to keys, every denial among it, and how often keys were opened. For admins.",
+    "Who did what, every denial among it: to keys, and with `--of config` to providers, models, routes, preferences "
+    "and profiles. And how often keys were opened. For admins.",
     "gatehouse audit list --since 24h",
     "gatehouse audit list --outcome denied",
-    "gatehouse audit verify",
+    "gatehouse audit list --of config --since 24h",
+    "gatehouse audit verify --of config",
     "gatehouse audit export --output acme.jsonl",
     "gatehouse audit key-use openai",
 )
@@ -47,6 +55,19 @@ PlatformOption = Annotated[
     typer.Option("--platform", help="The platform's instead of your tenant's (needs a super_admin token)."),
 ]
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=100_000, help="How many at most, newest first.")]
+
+
+class Log(enum.StrEnum):
+    """Each service keeps a log of its own, in one transaction with what it changes."""
+
+    KEYS = "keys"
+    CONFIG = "config"
+
+
+OfOption = Annotated[
+    Log,
+    typer.Option("--of", help="Whose log: that of keys, or of the configuration (providers, models, routes, …)."),
+]
 
 
 class Outcome(enum.StrEnum):
@@ -62,6 +83,7 @@ class Outcome(enum.StrEnum):
     "gatehouse audit list",
     "gatehouse audit list --target openai --since 7d",
     "gatehouse audit list --actor ann --action RotateKey --json",
+    "gatehouse audit list --of config --target routes/extraction",
     "gatehouse audit list --outcome denied --since 2026-01-31 --until 2026-02-01T12:00:00+01:00",
 )
 def list_events(
@@ -70,23 +92,29 @@ def list_events(
     actor: Annotated[
         str, typer.Option("--actor", help="Only what this one did: a user's id, or a name such as services/key-vault.")
     ] = "",
-    action: Annotated[str, typer.Option("--action", help="Only this action, such as RotateKey or DeleteKey.")] = "",
+    action: Annotated[str, typer.Option("--action", help="Only this action, such as RotateKey or UpdateRoute.")] = "",
     target: Annotated[
-        str, typer.Option("--target", help="Only what was done to this: a key's id, or a resource name.")
+        str,
+        typer.Option(
+            "--target",
+            help="Only what was done to this: a resource name, or an id: a key's, with --of config a provider's; "
+            "routes/TASK is short for a route.",
+        ),
     ] = "",
     outcome: Annotated[Outcome | None, typer.Option("--outcome", help="Only what was done, or was refused.")] = None,
     since: SinceOption = None,
     until: UntilOption = None,
+    of: OfOption = Log.KEYS,
     limit: LimitOption = 50,
     platform: PlatformOption = False,
 ) -> None:
-    """List management actions and denials, the newest first."""
+    """List management actions and denials, the newest first. Those to the configuration: --of config."""
     parent = _parent(session, platform=platform)
-    found = session.client.audit.list(
+    found: Iterator[AuditEvent] = _log(session, of).list(
         parent,
         actor=_full(actor, f"{parent}/users"),
         action=action,
-        target=_full(target, f"{parent}/keys"),
+        target=_target(target, parent, of),
         outcome=None if outcome is None else outcome.value,
         since=time_of(since, "--since"),
         until=time_of(until, "--until"),
@@ -105,23 +133,31 @@ def list_events(
     show_messages(islice(found, limit), columns, empty="no such events", as_json=session.as_json)
 
 
-@command(app, "verify", "gatehouse audit verify", "gatehouse audit verify --platform --json")
-def verify(session: Session, *, platform: PlatformOption = False) -> None:
-    """Check that nobody changed, deleted, inserted or cut off events of the audit log; the exit code is 1 if so."""
+@command(
+    app,
+    "verify",
+    "gatehouse audit verify",
+    "gatehouse audit verify --of config",
+    "gatehouse audit verify --platform --json",
+)
+def verify(session: Session, *, of: OfOption = Log.KEYS, platform: PlatformOption = False) -> None:
+    """Check that nobody changed, deleted, inserted or cut off events of the audit log; the exit code is 1 if so.
+
+    Keys and the configuration have a log each: verify both, the other with --of config.
+    """
     parent = _parent(session, platform=platform)
-    found = session.client.audit.verify(parent)
+    found: VerifyAuditLogResponse = _log(session, of).verify(parent)
     lines = [
-        ("audit log", parent),
+        ("audit log", f"{parent}{_aside(of)}"),
         ("intact", "yes" if found.intact else "NO"),
         ("events", f"{found.event_count:,}"),
-        ("anchors", f"{found.anchor_count:,}"),
-        ("last anchor", moment(found.last_anchor_time)),
+        *_anchors(found),
     ]
     show_message(found, lines, as_json=session.as_json)
     if not found.intact:
-        _sound_the_alarm(parent, found)
+        _sound_the_alarm(f"{parent}{_aside(of)}", found)
         raise typer.Exit(1)
-    if not found.anchor_count:
+    if of is Log.KEYS and not getattr(found, "anchor_count", 0):
         note("there is no anchor yet: one is made every hour, signed by Vault and kept outside the database")
 
 
@@ -129,6 +165,7 @@ def verify(session: Session, *, platform: PlatformOption = False) -> None:
     app,
     "export",
     "gatehouse audit export --output acme.jsonl",
+    "gatehouse audit export --of config --output acme-config.jsonl",
     "gatehouse audit export --after 1200 | gzip > acme-from-1201.jsonl.gz",
 )
 def export(
@@ -139,6 +176,7 @@ def export(
         typer.Option("--output", "-o", metavar="FILE", help="Write to this new file. \\[default: standard output]"),
     ] = None,
     after: Annotated[int, typer.Option("--after", min=0, metavar="NO", help="Only the events after this one.")] = 0,
+    of: OfOption = Log.KEYS,
     platform: PlatformOption = False,
 ) -> None:
     """Write all events with their hashes, oldest first, one JSON object a line, for safe-keeping elsewhere."""
@@ -148,13 +186,15 @@ def export(
         _destination(output) as destination,
         # A bar would be torn apart by the lines it stands between.
         progress("exported", live=output is not None or not sys.stdout.isatty()) as tell,
-        contextlib.closing(session.client.audit.export(parent, after_sequence=after)) as events,
+        contextlib.closing(_log(session, of).export(parent, after_sequence=after)) as events,
     ):
         for event in events:
             destination.write(json.dumps(as_document(event), separators=(",", ":")) + "\n")
             count, last = count + 1, event.sequence
             tell(count)
-    note(f"exported {count:,} event{'' if count == 1 else 's'} of {parent}; what comes later: --after {last}")
+    note(
+        f"exported {count:,} event{'' if count == 1 else 's'} of {parent}{_aside(of)}; what comes later: --after {last}"
+    )
 
 
 @command(
@@ -197,6 +237,28 @@ def _parent(session: Session, *, platform: bool) -> str:
     return session.parent(Owner.PLATFORM if platform else Owner.TENANT)
 
 
+def _log(session: Session, of: Log) -> Any:
+    return session.client.audit if of is Log.KEYS else session.client.config_audit
+
+
+def _aside(of: Log) -> str:
+    return "" if of is Log.KEYS else " (configuration)"
+
+
+def _anchors(found: VerifyAuditLogResponse) -> list[tuple[str, str]]:
+    """Anchors stand outside the database; only key_vault has them."""
+    count, last = getattr(found, "anchor_count", None), getattr(found, "last_anchor_time", None)
+    if count is None or last is None:
+        return []
+    return [("anchors", f"{count:,}"), ("last anchor", moment(last))]
+
+
+def _target(name: str, parent: str, of: Log) -> str:
+    if of is Log.CONFIG and name.partition("/")[0] in {"providers", "routes", "users"}:
+        return f"{parent}/{name}"
+    return _full(name, f"{parent}/{'keys' if of is Log.KEYS else 'providers'}")
+
+
 def _full(name: str, collection: str) -> str:
     return f"{collection}/{name}" if name and "/" not in name else name
 
@@ -204,7 +266,9 @@ def _full(name: str, collection: str) -> str:
 def _outcome(event: AuditEvent) -> str:
     from gatehouse.keyvault.v1.audit_service_pb2 import AuditOutcome
 
-    word = enum_word(AuditOutcome, event.outcome)
+    # Both logs have the same outcomes.
+    number: Any = event.outcome
+    word = enum_word(AuditOutcome, number)
     return f"{word} ({event.reason})" if event.reason else word
 
 
@@ -233,7 +297,9 @@ _BREAKS = {
 def _broken(place: AuditBreak) -> str:
     from gatehouse.keyvault.v1.audit_service_pb2 import AuditBreakType
 
-    word = enum_word(AuditBreakType, place.type)
+    # Both logs have the same kinds.
+    number: Any = place.type
+    word = enum_word(AuditBreakType, number)
     return _BREAKS.get(word, f"event {{}} ({word})").format(place.sequence)
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gatehouse.cli.call_inputs import RevisionOption, SessionOption, TaskOption, call_options, piped
 from gatehouse.cli.command import command
 from gatehouse.cli.failures import show_failure
-from gatehouse.cli.inputs import LabelOption, labels_of
+from gatehouse.cli.inputs import LabelOption
 from gatehouse.cli.output import as_document, cost, milliseconds, print_json, short
 from gatehouse.cli.session import Session
 from gatehouse.cli.terminal import console, note, printable, stdin_is_terminal
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from gatehouse.router.v1.message_pb2 import Message
 
 _INTERRUPTED = 130
-_MAX_PIPED = 4_000_000
 
 
 @dataclass(kw_only=True)
@@ -84,6 +84,7 @@ def register(app: typer.Typer) -> None:
         "chat",
         "gatehouse chat 'Why is the sky blue?'",
         "gatehouse chat --model gpt-4o-mini --system 'Answer in one sentence.' 'Why is the sky blue?'",
+        "gatehouse chat --task support --session chat-42 'And then?'",
         "git diff | gatehouse chat --system 'Write a commit message.'",
         "gatehouse chat  (a conversation; Ctrl-D ends it)",
     )(chat)
@@ -106,38 +107,35 @@ def chat(
     no_stream: Annotated[bool, typer.Option("--no-stream", help="Print the answer when it is whole.")] = False,
     max_output_tokens: Annotated[int | None, typer.Option("--max-output-tokens", min=1, help="At most.")] = None,
     temperature: Annotated[float | None, typer.Option("--temperature", help="0 to 2.")] = None,
-    task: Annotated[str | None, typer.Option("--task", help="What it is for; kept in the usage record.")] = None,
+    task: TaskOption = None,
+    conversation: SessionOption = None,
     label: LabelOption = None,
-    revision: Annotated[
-        int | None, typer.Option("--revision", help="Wait until the router knows this configuration revision.")
-    ] = None,
+    revision: RevisionOption = None,
     timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds a whole answer may take.")] = 300,
 ) -> None:
     """Ask a model. The answer goes to standard output, who served it and what it cost to standard error.
 
     Ctrl-C cancels the call: the provider stops and what was used until then is recorded.
     """
-    options: GenerationOptions = {"timeout": timeout, "labels": labels_of(label)}
-    if model is not None:
-        options["model"] = model
-    if provider is not None:
-        options["provider"] = provider
-    if system is not None:
-        options["system"] = system
-    if max_output_tokens is not None:
-        options["max_output_tokens"] = max_output_tokens
+    options = call_options(
+        model=model,
+        provider=provider,
+        task=task,
+        session=conversation,
+        system=system,
+        max_output_tokens=max_output_tokens,
+        revision=revision,
+        label=label,
+    )
+    options["timeout"] = timeout
     if temperature is not None:
         options["temperature"] = temperature
-    if task is not None:
-        options["task"] = task
-    if revision is not None:
-        options["revision"] = revision
     talk = _Talk(session=session, options=options, stream=not no_stream)
     if prompt is None and stdin_is_terminal():
         _converse(talk)
         return
     try:
-        talk.ask(_piped() if prompt is None else prompt)
+        talk.ask(piped() if prompt is None else prompt)
     except KeyboardInterrupt:
         note("cancelled")
         raise typer.Exit(_INTERRUPTED) from None
@@ -165,15 +163,6 @@ def _converse(talk: _Talk) -> None:
         except GatehouseError as error:
             # A conversation outlives a failed turn.
             show_failure(error)
-
-
-def _piped() -> str:
-    text = sys.stdin.read(_MAX_PIPED + 1).strip()
-    if not text:
-        raise typer.BadParameter("say what to ask: gatehouse chat 'Why is the sky blue?'", param_hint="PROMPT")
-    if len(text) > _MAX_PIPED:
-        raise typer.BadParameter(f"standard input has more than {_MAX_PIPED:,} characters", param_hint="PROMPT")
-    return text
 
 
 def _write(text: str) -> None:

@@ -35,7 +35,7 @@ def health(session: Session) -> None:
         Column("KEY", lambda each: short(each.key) or "none"),
         Column("STATE", _state),
         Column("CALLS IN 60 S", lambda each: f"{each.recent_calls:,}", right=True),
-        Column("FAULTS", lambda each: _faults(each), right=True),
+        Column("FAULTS", _faults, right=True),
         Column("FIRST CONTENT", _first_content, right=True),
         Column("UNDER WAY", lambda each: f"{each.calls_under_way:,}", right=True),
         Column("COOLING UNTIL", lambda each: moment(each.cooling_until)),

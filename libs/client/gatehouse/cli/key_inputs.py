@@ -78,7 +78,7 @@ def refuse_key_as_argument(ctx: typer.Context, key_id: str) -> None:
 def read_material(from_env: str | None, vault_secret: str | None) -> tuple[str, VaultSecretReference | None]:
     """The key, or the Vault secret in its place; exactly one is not empty. Raises BadParameter."""
     if vault_secret is None:
-        return _read_key(from_env), None
+        return read_key(from_env), None
     if from_env is not None:
         raise typer.BadParameter("give one of them: the key or a secret of Vault", param_hint="--from-env")
     secret_id, at, version = vault_secret.partition("@")
@@ -92,7 +92,8 @@ def read_material(from_env: str | None, vault_secret: str | None) -> tuple[str, 
     return "", (secret_id, int(version)) if at else secret_id
 
 
-def _read_key(from_env: str | None) -> str:
+def read_key(from_env: str | None) -> str:
+    """A key from a variable, a hidden prompt or standard input. Raises BadParameter."""
     if from_env is not None:
         # The value could be the key itself, given by mistake: it is not repeated.
         material = os.environ.get(from_env, "")

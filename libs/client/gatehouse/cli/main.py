@@ -7,7 +7,24 @@ from typing import Annotated
 
 import typer
 
-from gatehouse.cli import audit, chat, explain, keys, models, providers, quotas, token, usage
+from gatehouse.cli import (
+    audit,
+    chat,
+    config,
+    experiments,
+    explain,
+    health,
+    keys,
+    models,
+    policy,
+    preferences,
+    profiles,
+    providers,
+    quotas,
+    routes,
+    token,
+    usage,
+)
 from gatehouse.cli.command import (
     JsonOption,
     ProfileOption,
@@ -20,9 +37,9 @@ from gatehouse.cli.session import Options
 
 app = typer.Typer(
     name="gatehouse",
-    help="Gatehouse, the gateway for LLM calls: ask models, manage keys and providers, read what was used.\n\n"
+    help="Gatehouse, the gateway for LLM calls: ask models, manage keys, providers and routes, read what was used.\n\n"
     "Connection options can stand before or after a command. The exit code is 0 on success, 1 on failure, 2 for a "
-    "wrong command line and 130 after Ctrl-C.",
+    "wrong command line and 130 after Ctrl-C; `config import --dry-run --exit-code` gives 3 when something differs.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     # A traceback with local variables could show a key.
@@ -32,7 +49,10 @@ app = typer.Typer(
             "gatehouse chat 'Why is the sky blue?'",
             "gatehouse keys create openai --type openai",
             "gatehouse providers create openai --type openai --key openai --default-model gpt-4o-mini",
-            "gatehouse models create gpt-4o-mini --provider openai",
+            "gatehouse models sync openai --enable",
+            "gatehouse routes create default --target openai/gpt-4o-mini",
+            "gatehouse explain --task extraction",
+            "gatehouse config export -o gatehouse.yaml",
             "gatehouse usage records --limit 5",
             "gatehouse quotas create daily --tokens 200000 --per day",
         )
@@ -69,6 +89,20 @@ def gatehouse(
 
 chat.register(app)
 explain.register(app)
-for _group in (keys, audit, providers, models, usage, quotas):
+for _group in (
+    keys,
+    providers,
+    models,
+    routes,
+    policy,
+    preferences,
+    profiles,
+    experiments,
+    config,
+    usage,
+    quotas,
+    audit,
+):
     app.add_typer(_group.app)
+health.register(app)
 token.register(app)

@@ -6,13 +6,42 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gatehouse.cli import available_models
+from gatehouse.cli.changes import change
 from gatehouse.cli.command import command, group
-from gatehouse.cli.inputs import OwnerOption, YesOption, dollars_of
-from gatehouse.cli.output import Column, local_time, short, show_message, show_messages
-from gatehouse.cli.providers import capabilities
+from gatehouse.cli.inputs import DisplayNameOption, DryRunOption, ForceOption, OwnerOption, YesOption
+from gatehouse.cli.model_inputs import (
+    CacheReadPriceOption,
+    CacheWritePriceOption,
+    CanOption,
+    ContextOption,
+    EnabledOption,
+    ForcePriceOption,
+    InputPriceOption,
+    ModelArgument,
+    OutputOption,
+    OutputPriceOption,
+    ProviderOption,
+    ReasoningPriceOption,
+    WireNameOption,
+    fields_of,
+    model_name,
+    price_of,
+)
+from gatehouse.cli.output import (
+    Column,
+    as_document,
+    local_time,
+    print_json,
+    short,
+    show_message,
+    show_messages,
+    show_table,
+)
+from gatehouse.cli.provider_view import capabilities, note_still_named
 from gatehouse.cli.session import Owner, Session
 from gatehouse.cli.terminal import confirm, note
-from gatehouse.money import format_nano_usd, micro_usd_of
+from gatehouse.money import format_nano_usd
 
 if TYPE_CHECKING:
     from gatehouse.operations.models import ModelFields
@@ -21,37 +50,11 @@ if TYPE_CHECKING:
 app = group(
     "models",
     "The models of a provider, their limits and prices. A change is live within a second.",
+    "gatehouse models sync openai --enable",
     "gatehouse models create gpt-4o-mini --provider openai",
     "gatehouse models list --provider openai",
+    "gatehouse models available",
 )
-
-_ABILITIES = ("streaming", "tools", "json_schema", "images")
-
-ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="The model's id, or its full resource name.")]
-ProviderOption = Annotated[
-    str | None, typer.Option("--provider", help="The model's provider: an id or a resource name.")
-]
-WireNameOption = Annotated[
-    str | None, typer.Option("--provider-model-id", help="What the provider calls it. \\[default: the model's id]")
-]
-EnabledOption = Annotated[bool | None, typer.Option("--enabled/--disabled", help="Whether the router may use it.")]
-ContextOption = Annotated[
-    int | None, typer.Option("--context-tokens", help="Input and output tokens it takes together; 0: unknown.")
-]
-OutputOption = Annotated[
-    int | None, typer.Option("--max-output-tokens", help="Output tokens it gives at most; 0: unknown.")
-]
-CanOption = Annotated[str | None, typer.Option("--can", help=f"What it can do, with commas: {','.join(_ABILITIES)}.")]
-InputPriceOption = Annotated[
-    str | None, typer.Option("--input-price", metavar="USD", help="Per million input tokens; with --output-price.")
-]
-OutputPriceOption = Annotated[
-    str | None, typer.Option("--output-price", metavar="USD", help="Per million output tokens.")
-]
-CacheReadPriceOption = Annotated[
-    str | None, typer.Option("--cache-read-price", metavar="USD", help="Per million tokens from the prompt cache.")
-]
-DisplayNameOption = Annotated[str | None, typer.Option("--display-name", help="For people.")]
 
 
 @command(
@@ -74,43 +77,48 @@ def create(
     input_price: InputPriceOption = None,
     output_price: OutputPriceOption = None,
     cache_read_price: CacheReadPriceOption = None,
+    cache_write_price: CacheWritePriceOption = None,
+    reasoning_price: ReasoningPriceOption = None,
+    force: ForcePriceOption = False,
     display_name: DisplayNameOption = None,
+    dry_run: DryRunOption = False,
     owner: OwnerOption = Owner.TENANT,
 ) -> None:
-    """Add a model to a provider. Its price is the catalogue's unless given."""
-    fields = _fields(
+    """Add a model to a provider. What is not said is taken from the built-in catalogue, which knows most models."""
+    name = model_name(session, owner, provider, model)
+    fields = fields_of(
         provider_model_id=provider_model_id,
         enabled=enabled,
         context_tokens=context_tokens,
         max_output_tokens=max_output_tokens,
         can=can,
         display_name=display_name,
-        price=_price(input_price, output_price, cache_read_price),
+        price=price_of(input_price, output_price, cache_read_price, cache_write_price, reasoning_price),
     )
-    response = session.client.models.create(_name(session, owner, provider, model), **fields)
+    response = change(
+        lambda request_id: session.client.models.create(
+            name, request_id=request_id, validate_only=dry_run, force=force, **fields
+        )
+    )
     _show(response.model, session)
-    note(f"live at revision {response.revision}; try it: gatehouse chat --model {model}")
+    note(
+        "nothing was created: it could be"
+        if dry_run
+        else f"live at revision {response.revision}; try it: gatehouse chat --model {model}"
+    )
 
 
 @command(app, "list", "gatehouse models list --provider openai")
 def list_models(session: Session, *, provider: ProviderOption = None, owner: OwnerOption = Owner.TENANT) -> None:
-    """List the models of a provider."""
+    """List the models of a provider, as they are configured. What you can really use: `gatehouse models available`."""
     if provider is None:
         raise typer.BadParameter("say whose models: --provider openai", param_hint="--provider")
-    columns: list[Column[Model]] = [
-        Column("MODEL", lambda model: short(model.name)),
-        Column("AT THE PROVIDER", lambda model: model.provider_model_id),
-        Column("STATE", lambda model: "enabled" if model.enabled else "disabled"),
-        Column("CONTEXT", lambda model: _tokens(model.context_tokens), right=True),
-        Column("OUTPUT", lambda model: _tokens(model.max_output_tokens), right=True),
-        Column("CAN", lambda model: capabilities(model.capabilities)),
-        Column("PRICE PER MILLION", _price_of),
-    ]
     parent = session.name(owner, "providers", provider)
     show_messages(
         session.client.models.list(parent),
-        columns,
-        empty=f"{parent} has no models. Add one: gatehouse models create gpt-4o-mini --provider {provider}",
+        _columns(),
+        empty=f"{parent} has no models. Add what it has: gatehouse models sync {provider}, or one: gatehouse models "
+        f"create gpt-4o-mini --provider {provider}",
         as_json=session.as_json,
     )
 
@@ -120,7 +128,7 @@ def get(
     session: Session, *, model: ModelArgument, provider: ProviderOption = None, owner: OwnerOption = Owner.TENANT
 ) -> None:
     """Show one model."""
-    _show(session.client.models.get(_name(session, owner, provider, model)), session)
+    _show(session.client.models.get(model_name(session, owner, provider, model)), session)
 
 
 @command(
@@ -128,6 +136,7 @@ def get(
     "update",
     "gatehouse models update gpt-4o-mini --provider openai --disabled",
     "gatehouse models update llama --provider local --input-price 0.05 --output-price 0.08",
+    "gatehouse models update llama --provider local --catalogue-price",
 )
 def update(
     session: Session,
@@ -142,22 +151,33 @@ def update(
     input_price: InputPriceOption = None,
     output_price: OutputPriceOption = None,
     cache_read_price: CacheReadPriceOption = None,
+    cache_write_price: CacheWritePriceOption = None,
+    reasoning_price: ReasoningPriceOption = None,
+    catalogue_price: Annotated[
+        bool, typer.Option("--catalogue-price", help="Take the agreed price away: the catalogue's holds again.")
+    ] = False,
+    force: ForcePriceOption = False,
     display_name: DisplayNameOption = None,
     owner: OwnerOption = Owner.TENANT,
 ) -> None:
-    """Change a model: exactly what is given; prices are replaced together."""
-    fields = _fields(
+    """Change a model: exactly what is given; a price and what it can do are replaced as a whole."""
+    price = price_of(input_price, output_price, cache_read_price, cache_write_price, reasoning_price)
+    if catalogue_price and price is not None:
+        raise typer.BadParameter("one of them: a price, or the catalogue's", param_hint="--catalogue-price")
+    fields: ModelFields = fields_of(
         provider_model_id=provider_model_id,
         enabled=enabled,
         context_tokens=context_tokens,
         max_output_tokens=max_output_tokens,
         can=can,
         display_name=display_name,
-        price=_price(input_price, output_price, cache_read_price),
+        price=price,
     )
+    if catalogue_price:
+        fields["price"] = None
     if not fields:
-        raise typer.BadParameter("say what to change: --disabled, --input-price 0.15 --output-price 0.60, …")
-    response = session.client.models.update(_name(session, owner, provider, model), **fields)
+        raise typer.BadParameter("say what to change: --disabled, --context-tokens 128000, …")
+    response = session.client.models.update(model_name(session, owner, provider, model), force=force, **fields)
     _show(response.model, session)
     note(f"live at revision {response.revision}")
 
@@ -168,77 +188,78 @@ def delete(
     *,
     model: ModelArgument,
     provider: ProviderOption = None,
+    force: ForceOption = False,
     yes: YesOption = False,
     owner: OwnerOption = Owner.TENANT,
 ) -> None:
     """Delete a model."""
-    name = _name(session, owner, provider, model)
+    name = model_name(session, owner, provider, model)
     confirm(f"Delete {name}?", yes=yes)
-    response = session.client.models.delete(name)
+    response = session.client.models.delete(name, force=force)
+    note_still_named(response.still_named_by)
     note(f"deleted {name}, live at revision {response.revision}")
 
 
-def _name(session: Session, owner: Owner, provider: str | None, model: str) -> str:
-    if "/" in model:
-        return session.name(owner, "models", model)
-    if provider is None:
-        raise typer.BadParameter("say whose model: --provider openai", param_hint="--provider")
-    return f"{session.name(owner, 'providers', provider)}/models/{model}"
-
-
-def _fields(
+@command(
+    app,
+    "sync",
+    "gatehouse models sync openai --dry-run",
+    "gatehouse models sync openai --enable",
+)
+def sync(
+    session: Session,
     *,
-    provider_model_id: str | None,
-    enabled: bool | None,
-    context_tokens: int | None,
-    max_output_tokens: int | None,
-    can: str | None,
-    display_name: str | None,
-    price: ModelPrice | None,
-) -> ModelFields:
-    from gatehouse.providerconfig.v1.provider_pb2 import Capabilities
-
-    fields: ModelFields = {}
-    if provider_model_id is not None:
-        fields["provider_model_id"] = provider_model_id
-    if enabled is not None:
-        fields["enabled"] = enabled
-    if context_tokens is not None:
-        fields["context_tokens"] = context_tokens
-    if max_output_tokens is not None:
-        fields["max_output_tokens"] = max_output_tokens
-    if can is not None:
-        wanted = {each.strip() for each in can.split(",") if each.strip()}
-        if unknown := sorted(wanted.difference(_ABILITIES)):
-            raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(_ABILITIES)}", param_hint="--can")
-        fields["capabilities"] = Capabilities(**dict.fromkeys(wanted, True))
-    if display_name is not None:
-        fields["display_name"] = display_name
-    if price is not None:
-        fields["price"] = price
-    return fields
+    provider: Annotated[str, typer.Argument(metavar="PROVIDER", help="The provider's id, or its full resource name.")],
+    enable: Annotated[
+        bool, typer.Option("--enable", help="Add them as enabled. \\[default: as disabled, to be enabled one by one]")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read the list and say what would be added.")] = False,
+    owner: OwnerOption = Owner.TENANT,
+) -> None:
+    """Read the provider's own list of models and add those that are missing here. What is here stays as it is."""
+    name = session.name(owner, "providers", provider)
+    response = session.client.models.sync(name, enable=enable, validate_only=dry_run)
+    if session.as_json:
+        print_json(as_document(response))
+        return
+    show_table(response.added, _columns(), empty=f"nothing to add: {response.known_count:,} of its models are here")
+    for gone in response.not_listed:
+        note(f"its list does not have {short(gone)}, which stays here", "yellow")
+    if response.skipped:
+        left_out = ", ".join(response.skipped[:10]) + (", …" if len(response.skipped) > 10 else "")  # noqa: PLR2004 - a line's worth
+        note(f"left out, as their names make no id, or one that is taken: {left_out}", "yellow")
+    count = len(response.added)
+    if count:
+        what = f"{count:,} model{'' if count == 1 else 's'}"
+        note(f"{what} would be added" if dry_run else f"added {what}, live at revision {response.revision}")
+    if count and not enable and not dry_run:
+        note(f"enable what you want: gatehouse models update MODEL --provider {provider} --enabled")
 
 
-def _price(input_price: str | None, output_price: str | None, cache_read_price: str | None) -> ModelPrice | None:
-    from gatehouse.providerconfig.v1.model_pb2 import ModelPrice
+available_models.register(app)
 
-    if input_price is None and output_price is None and cache_read_price is None:
-        return None
-    if input_price is None or output_price is None:
-        raise typer.BadParameter("a price needs both --input-price and --output-price", param_hint="--input-price")
-    return ModelPrice(
-        input_micro_usd_per_million=dollars_of(input_price, micro_usd_of, "--input-price"),
-        output_micro_usd_per_million=dollars_of(output_price, micro_usd_of, "--output-price"),
-        cache_read_micro_usd_per_million=None
-        if cache_read_price is None
-        else dollars_of(cache_read_price, micro_usd_of, "--cache-read-price"),
-    )
+
+def _columns() -> list[Column[Model]]:
+    return [
+        Column("MODEL", lambda model: short(model.name)),
+        Column("AT THE PROVIDER", lambda model: model.provider_model_id),
+        Column("STATE", lambda model: "enabled" if model.enabled else "disabled"),
+        Column("CONTEXT", lambda model: _tokens(model.context_tokens), right=True),
+        Column("OUTPUT", lambda model: _tokens(model.max_output_tokens), right=True),
+        Column("CAN", lambda model: capabilities(model.capabilities)),
+        Column("PRICE PER MILLION", _price_of),
+    ]
 
 
 def _price_of(model: Model) -> str:
-    if not model.HasField("price"):
-        return "catalogue"
-    price = model.price
+    if model.HasField("price"):
+        return _amounts(model.price)
+    if model.HasField("catalogue_price"):
+        return f"{_amounts(model.catalogue_price)} (catalogue)"
+    return "catalogue"
+
+
+def _amounts(price: ModelPrice) -> str:
     # Micro-USD are a thousand nano-USD.
     amounts = [
         f"{format_nano_usd(price.input_micro_usd_per_million * 1000)} in",
@@ -246,6 +267,10 @@ def _price_of(model: Model) -> str:
     ]
     if price.HasField("cache_read_micro_usd_per_million"):
         amounts.append(f"{format_nano_usd(price.cache_read_micro_usd_per_million * 1000)} from cache")
+    if price.HasField("cache_write_micro_usd_per_million"):
+        amounts.append(f"{format_nano_usd(price.cache_write_micro_usd_per_million * 1000)} into cache")
+    if price.HasField("reasoning_micro_usd_per_million"):
+        amounts.append(f"{format_nano_usd(price.reasoning_micro_usd_per_million * 1000)} reasoning")
     return ", ".join(amounts)
 
 

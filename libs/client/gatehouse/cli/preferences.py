@@ -46,7 +46,7 @@ def set_preference(
         str,
         typer.Argument(
             metavar="PROVIDER[/MODEL]",
-            help="A provider's id means the nearest: yours, the tenant's, the platform's. Without a model: its default.",
+            help="A provider's id means the nearest: yours, the tenant's, the platform's. No model: its default.",
         ),
     ],
     task: TaskOption = None,

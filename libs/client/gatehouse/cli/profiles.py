@@ -54,7 +54,7 @@ ProvidersOption = Annotated[
 def create(
     session: Session,
     *,
-    profile: ProfileArgument,
+    profile_id: ProfileArgument,
     provider: ProvidersOption = None,
     prefer: PreferOption = None,
     for_task: ForTaskOption = None,
@@ -63,7 +63,7 @@ def create(
     dry_run: DryRunOption = False,
 ) -> None:
     """Make a profile. It is not active yet."""
-    name = _name(session, profile)
+    name = _name(session, profile_id)
     parent = name.rpartition("/profiles/")[0]
     fields = _fields(parent, provider, prefer, display_name=display_name, description=description)
     if for_task:
@@ -75,7 +75,7 @@ def create(
     note(
         "nothing was created: it could be"
         if dry_run
-        else f"live at revision {response.revision}; switch to it: gatehouse profiles activate {profile}"
+        else f"live at revision {response.revision}; switch to it: gatehouse profiles activate {profile_id}"
     )
 
 
@@ -100,9 +100,9 @@ def list_profiles(session: Session) -> None:
 
 
 @command(app, "get", "gatehouse profiles get work")
-def get(session: Session, *, profile: ProfileArgument) -> None:
+def get(session: Session, *, profile_id: ProfileArgument) -> None:
     """Show one profile with its choices."""
-    _show(session.client.profiles.get(_name(session, profile)), session)
+    _show(session.client.profiles.get(_name(session, profile_id)), session)
 
 
 @command(
@@ -114,7 +114,7 @@ def get(session: Session, *, profile: ProfileArgument) -> None:
 def update(
     session: Session,
     *,
-    profile: ProfileArgument,
+    profile_id: ProfileArgument,
     provider: ProvidersOption = None,
     all_providers: Annotated[bool, typer.Option("--all-providers", help="All that you may use serve again.")] = False,
     prefer: PreferOption = None,
@@ -123,7 +123,7 @@ def update(
     description: DescriptionOption = None,
 ) -> None:
     """Change a profile: exactly what is given; providers are replaced as a whole, choices task by task."""
-    name = _name(session, profile)
+    name = _name(session, profile_id)
     parent = name.rpartition("/profiles/")[0]
     fields = _fields(
         parent, [] if all_providers else provider, prefer, display_name=display_name, description=description
@@ -140,19 +140,19 @@ def update(
 
 
 @command(app, "delete", "gatehouse profiles delete work")
-def delete(session: Session, *, profile: ProfileArgument, yes: YesOption = False) -> None:
+def delete(session: Session, *, profile_id: ProfileArgument, yes: YesOption = False) -> None:
     """Delete a profile. If it was active, none is."""
     require_consent(yes=yes)
-    name = _name(session, profile)
+    name = _name(session, profile_id)
     confirm(f"Delete {name}?", yes=yes)
     response = session.client.profiles.delete(name)
     note(f"deleted {name}, live at revision {response.revision}")
 
 
 @command(app, "activate", "gatehouse profiles activate work")
-def activate(session: Session, *, profile: ProfileArgument) -> None:
+def activate(session: Session, *, profile_id: ProfileArgument) -> None:
     """Switch to a profile, from the next call on."""
-    name = _name(session, profile)
+    name = _name(session, profile_id)
     response = session.client.profiles.activate(name)
     if session.as_json:
         print_json(as_document(response.preferences))
@@ -169,8 +169,8 @@ def deactivate(session: Session) -> None:
     note(f"{parent} uses no profile, live at revision {response.revision}")
 
 
-def _name(session: Session, profile: str) -> str:
-    return session.name(Owner.USER, "profiles", profile)
+def _name(session: Session, profile_id: str) -> str:
+    return session.name(Owner.USER, "profiles", profile_id)
 
 
 def _fields(

@@ -2,43 +2,66 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gatehouse.cli import provider_trials
+from gatehouse.cli.changes import change
 from gatehouse.cli.command import command, group
-from gatehouse.cli.inputs import LabelOption, OwnerOption, YesOption, labels_of
-from gatehouse.cli.output import Column, local_time, short, show_message, show_messages, words
+from gatehouse.cli.inputs import (
+    DescriptionOption,
+    DisplayNameOption,
+    DryRunOption,
+    ForceOption,
+    LabelOption,
+    LimitOption,
+    OwnerOption,
+    VersionArgument,
+    YesOption,
+)
+from gatehouse.cli.output import Column, short, show_messages
+from gatehouse.cli.provider_inputs import (
+    ActiveOption,
+    BaseUrlOption,
+    DefaultForTaskOption,
+    DefaultModelOption,
+    DefaultOption,
+    Given,
+    KeyOption,
+    LimitConcurrentOption,
+    LimitRpmOption,
+    LimitTpmOption,
+    MaxRetriesOption,
+    OutputTokensOption,
+    PriorityOption,
+    ProviderArgument,
+    TemperatureOption,
+    TimeoutOption,
+    TypeOptionOption,
+    UnsetOption,
+    WeightOption,
+    fields_of,
+    lies_over,
+)
+from gatehouse.cli.provider_view import capabilities, note_still_named, outcome, show_provider, state
 from gatehouse.cli.session import Owner, Session
-from gatehouse.cli.terminal import confirm, note
+from gatehouse.cli.terminal import confirm, note, require_consent
+from gatehouse.cli.versions import History, agree_to_rollback, show_versions
 
 if TYPE_CHECKING:
-    from gatehouse.operations.providers import ProviderFields
-    from gatehouse.providerconfig.v1.provider_pb2 import Capabilities, Provider, ProviderType
+    from gatehouse.providerconfig.v1.provider_pb2 import Provider, ProviderType
 
 app = group(
     "providers",
     "Providers: where calls go, with which key. A change is live within a second.",
     "gatehouse providers types",
+    "gatehouse providers test openai --type openai --key-stdin < key.txt  (before it is saved)",
     "gatehouse providers create openai --type openai --key openai --default-model gpt-4o-mini",
+    "gatehouse models sync openai --enable",
     "gatehouse providers list",
 )
-
-ProviderArgument = Annotated[
-    str, typer.Argument(metavar="PROVIDER", help="The provider's id, or its full resource name.")
-]
-BaseUrlOption = Annotated[
-    str | None, typer.Option("--base-url", help="Where its API lives. \\[default: that of the type]")
-]
-KeyOption = Annotated[str | None, typer.Option("--key", help="The key to call it with: an id or a resource name.")]
-DefaultModelOption = Annotated[str | None, typer.Option("--default-model", help="The model of calls that name none.")]
-ActiveOption = Annotated[bool | None, typer.Option("--active/--inactive", help="Whether the router may use it.")]
-DefaultOption = Annotated[
-    bool | None, typer.Option("--default/--no-default", help="Whether calls that name no provider go here first.")
-]
-PriorityOption = Annotated[int | None, typer.Option("--priority", help="Lower is tried earlier, 0 to 1000.")]
-DisplayNameOption = Annotated[str | None, typer.Option("--display-name", help="For people.")]
-DescriptionOption = Annotated[str | None, typer.Option("--description", help="For people.")]
 
 
 @command(
@@ -46,6 +69,8 @@ DescriptionOption = Annotated[str | None, typer.Option("--description", help="Fo
     "create",
     "gatehouse providers create openai --type openai --key openai --default",
     "gatehouse providers create local --type openai_compatible --base-url http://localhost:8000/v1 --key local",
+    "gatehouse providers create eu --type openai --key eu --option organization=org-1 --limit-rpm 500 "
+    "--timeout first_event=30s --default-for-task extraction",
 )
 def create(
     session: Session,
@@ -58,28 +83,60 @@ def create(
     active: ActiveOption = None,
     is_default: DefaultOption = None,
     priority: PriorityOption = None,
+    weight: WeightOption = None,
+    default_for_task: DefaultForTaskOption = None,
+    option: TypeOptionOption = None,
+    limit_rpm: LimitRpmOption = None,
+    limit_tpm: LimitTpmOption = None,
+    limit_concurrent: LimitConcurrentOption = None,
+    timeout: TimeoutOption = None,
+    max_retries: MaxRetriesOption = None,
+    default_temperature: TemperatureOption = None,
+    default_max_output_tokens: OutputTokensOption = None,
     display_name: DisplayNameOption = None,
     description: DescriptionOption = None,
     label: LabelOption = None,
+    dry_run: DryRunOption = False,
     owner: OwnerOption = Owner.TENANT,
 ) -> None:
     """Configure a provider."""
     name = session.name(owner, "providers", provider)
-    fields = _fields(
-        name=name,
-        base_url=base_url,
-        key=key,
-        default_model=default_model,
-        active=active,
-        is_default=is_default,
-        priority=priority,
-        display_name=display_name,
-        description=description,
-        label=label,
+    fields = fields_of(
+        name,
+        Given(
+            base_url=base_url,
+            key=key,
+            default_model=default_model,
+            active=active,
+            is_default=is_default,
+            priority=priority,
+            weight=weight,
+            default_for_task=default_for_task,
+            option=option,
+            limit_rpm=limit_rpm,
+            limit_tpm=limit_tpm,
+            limit_concurrent=limit_concurrent,
+            timeout=timeout,
+            max_retries=max_retries,
+            default_temperature=default_temperature,
+            default_max_output_tokens=default_max_output_tokens,
+            display_name=display_name,
+            description=description,
+            label=label,
+        ),
     )
-    response = session.client.providers.create(name, type=provider_type, **fields)
-    _show(response.provider, session)
-    note(f"live at revision {response.revision}; its models: gatehouse models create ID --provider {provider}")
+    response = change(
+        lambda request_id: session.client.providers.create(
+            name, type=provider_type, request_id=request_id, validate_only=dry_run, **fields
+        )
+    )
+    show_provider(response.provider, session)
+    note(
+        "nothing was created: it could be"
+        if dry_run
+        else f"live at revision {response.revision}; does it answer: gatehouse providers test {provider}; its models: "
+        f"gatehouse models sync {provider}"
+    )
 
 
 @command(app, "list", "gatehouse providers list", "gatehouse providers list --owner platform --json")
@@ -88,10 +145,12 @@ def list_providers(session: Session, *, owner: OwnerOption = Owner.TENANT) -> No
     columns: list[Column[Provider]] = [
         Column("NAME", lambda provider: provider.name),
         Column("TYPE", lambda provider: provider.type),
-        Column("STATE", _state),
+        Column("STATE", state),
         Column("PRIORITY", lambda provider: str(provider.priority), right=True),
         Column("MODEL", lambda provider: provider.default_model),
+        Column("FOR TASKS", lambda provider: ", ".join(provider.default_for_tasks)),
         Column("KEY", lambda provider: short(provider.key)),
+        Column("LAST TEST", lambda provider: outcome(provider.last_test)),
         Column("BASE URL", lambda provider: provider.base_url),
     ]
     parent = session.parent(owner)
@@ -106,7 +165,7 @@ def list_providers(session: Session, *, owner: OwnerOption = Owner.TENANT) -> No
 @command(app, "get", "gatehouse providers get openai")
 def get(session: Session, *, provider: ProviderArgument, owner: OwnerOption = Owner.TENANT) -> None:
     """Show one provider."""
-    _show(session.client.providers.get(session.name(owner, "providers", provider)), session)
+    show_provider(session.client.providers.get(session.name(owner, "providers", provider)), session)
 
 
 @command(
@@ -114,6 +173,8 @@ def get(session: Session, *, provider: ProviderArgument, owner: OwnerOption = Ow
     "update",
     "gatehouse providers update openai --inactive",
     "gatehouse providers update openai --priority 10 --default-model gpt-4o",
+    "gatehouse providers update openai --limit-rpm 500 --timeout idle=20s --option organization=org-1",
+    "gatehouse providers update openai --unset limits --unset weight",
 )
 def update(
     session: Session,
@@ -125,41 +186,105 @@ def update(
     active: ActiveOption = None,
     is_default: DefaultOption = None,
     priority: PriorityOption = None,
+    weight: WeightOption = None,
+    default_for_task: DefaultForTaskOption = None,
+    option: TypeOptionOption = None,
+    limit_rpm: LimitRpmOption = None,
+    limit_tpm: LimitTpmOption = None,
+    limit_concurrent: LimitConcurrentOption = None,
+    timeout: TimeoutOption = None,
+    max_retries: MaxRetriesOption = None,
+    default_temperature: TemperatureOption = None,
+    default_max_output_tokens: OutputTokensOption = None,
+    unset: UnsetOption = None,
     display_name: DisplayNameOption = None,
     description: DescriptionOption = None,
     label: LabelOption = None,
     owner: OwnerOption = Owner.TENANT,
 ) -> None:
-    """Change a provider: exactly what is given; labels are replaced as a whole."""
+    """Change a provider: exactly what is given. Labels and tasks are replaced as a whole; limits, timeouts and options
+    one by one.
+    """
     name = session.name(owner, "providers", provider)
-    fields = _fields(
-        name=name,
+    given = Given(
         base_url=base_url,
         key=key,
         default_model=default_model,
         active=active,
         is_default=is_default,
         priority=priority,
+        weight=weight,
+        default_for_task=default_for_task,
+        option=option,
+        limit_rpm=limit_rpm,
+        limit_tpm=limit_tpm,
+        limit_concurrent=limit_concurrent,
+        timeout=timeout,
+        max_retries=max_retries,
+        default_temperature=default_temperature,
+        default_max_output_tokens=default_max_output_tokens,
         display_name=display_name,
         description=description,
         label=label,
+        unset=unset,
     )
-    if not fields:
+    # Wrong options are told before anything is asked.
+    if not fields_of(name, given):
         raise typer.BadParameter("say what to change: --inactive, --priority 10, …")
-    response = session.client.providers.update(name, **fields)
-    _show(response.provider, session)
+    present = session.client.providers.get(name) if lies_over(given) else None
+    fields = fields_of(name, given, present)
+    response = session.client.providers.update(name, etag=present.etag if present is not None else "", **fields)
+    show_provider(response.provider, session)
     note(f"live at revision {response.revision}")
 
 
-@command(app, "delete", "gatehouse providers delete openai")
+@command(app, "delete", "gatehouse providers delete openai", "gatehouse providers delete openai --force --yes")
 def delete(
-    session: Session, *, provider: ProviderArgument, yes: YesOption = False, owner: OwnerOption = Owner.TENANT
+    session: Session,
+    *,
+    provider: ProviderArgument,
+    force: ForceOption = False,
+    yes: YesOption = False,
+    owner: OwnerOption = Owner.TENANT,
 ) -> None:
-    """Delete a provider with its models. Its key stays."""
+    """Delete a provider with its models. Its key stays. To take it out of use without losing it: update --inactive."""
     name = session.name(owner, "providers", provider)
     confirm(f"Delete {name} with its models?", yes=yes)
-    response = session.client.providers.delete(name)
+    response = session.client.providers.delete(name, force=force)
+    note_still_named(response.still_named_by)
     note(f"deleted {name}, live at revision {response.revision}")
+
+
+provider_trials.register(app)
+
+
+@command(app, "versions", "gatehouse providers versions openai", "gatehouse providers versions openai --json")
+def versions(
+    session: Session, *, provider: ProviderArgument, limit: LimitOption = 20, owner: OwnerOption = Owner.TENANT
+) -> None:
+    """List what a provider was, newest first, and what each version changed."""
+    show_versions(_history(session, session.name(owner, "providers", provider)), session, limit=limit)
+
+
+@command(app, "rollback", "gatehouse providers rollback openai 3", "gatehouse providers rollback openai 3 --yes")
+def rollback(
+    session: Session,
+    *,
+    provider: ProviderArgument,
+    version: VersionArgument,
+    yes: YesOption = False,
+    owner: OwnerOption = Owner.TENANT,
+) -> None:
+    """Make a provider what it was at an earlier version. That is a change like any other, and can be undone as one."""
+    require_consent(yes=yes)
+    name = session.name(owner, "providers", provider)
+    etag = ""
+    if not yes:
+        etag = session.client.providers.get(name).etag
+        agree_to_rollback(_history(session, name), version, yes=yes)
+    response = session.client.providers.rollback(name, version, etag=etag)
+    show_provider(response.provider, session)
+    note(f"live at revision {response.revision}")
 
 
 @command(app, "types", "gatehouse providers types", "gatehouse providers types --json")
@@ -170,69 +295,25 @@ def types(session: Session) -> None:
         Column("NAME", lambda each: each.display_name),
         Column("KEY", lambda each: "needed" if each.requires_key else "optional"),
         Column("CAN", lambda each: capabilities(each.capabilities)),
+        Column("OPTIONS", lambda each: ", ".join(_option_names(each))),
         Column("BASE URL", lambda each: each.default_base_url or "say with --base-url"),
     ]
     show_messages(session.client.providers.types(), columns, empty="this Gatehouse knows none", as_json=session.as_json)
 
 
-def capabilities(can: Capabilities) -> str:
-    """`streaming, tools`."""
-    return ", ".join(descriptor.name for descriptor, value in can.ListFields() if value)
+def _option_names(each: ProviderType) -> list[str]:
+    try:
+        return sorted(json.loads(each.options_schema_json or "{}").get("properties", {}))
+    except (ValueError, AttributeError):
+        return []
 
 
-def _fields(
-    *,
-    name: str,
-    base_url: str | None,
-    key: str | None,
-    default_model: str | None,
-    active: bool | None,
-    is_default: bool | None,
-    priority: int | None,
-    display_name: str | None,
-    description: str | None,
-    label: list[str] | None,
-) -> ProviderFields:
-    fields: ProviderFields = {}
-    if base_url is not None:
-        fields["base_url"] = base_url
-    if key is not None:
-        # A bare id is a key of the provider's own owner: it cannot use another's.
-        fields["key"] = f"{name.rpartition('/providers/')[0]}/keys/{key}" if key and "/" not in key else key
-    if default_model is not None:
-        fields["default_model"] = default_model
-    if active is not None:
-        fields["active"] = active
-    if is_default is not None:
-        fields["is_default"] = is_default
-    if priority is not None:
-        fields["priority"] = priority
-    if display_name is not None:
-        fields["display_name"] = display_name
-    if description is not None:
-        fields["description"] = description
-    if label:
-        fields["labels"] = labels_of(label)
-    return fields
+def _history(session: Session, name: str) -> History:
+    from gatehouse.configuration.shapes import PROVIDER
 
-
-def _state(provider: Provider) -> str:
-    return ("active" if provider.active else "inactive") + (", default" if provider.is_default else "")
-
-
-def _show(provider: Provider, session: Session) -> None:
-    lines = [
-        ("name", provider.name),
-        ("type", provider.type),
-        ("base url", provider.base_url),
-        ("key", provider.key),
-        ("default model", provider.default_model),
-        ("state", _state(provider)),
-        ("priority", str(provider.priority)),
-        ("display name", provider.display_name),
-        ("description", provider.description),
-        ("labels", words(provider.labels.items())),
-        ("created", " by ".join(filter(None, (local_time(provider.create_time), provider.created_by)))),
-        ("changed", local_time(provider.update_time)),
-    ]
-    show_message(provider, lines, as_json=session.as_json)
+    return History(
+        name=name,
+        shape=PROVIDER,
+        versions=session.client.providers.versions(name, page_size=100),
+        resource=lambda version: version.provider,
+    )

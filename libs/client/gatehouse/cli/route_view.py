@@ -88,7 +88,7 @@ def _share(target: RouteTarget, targets: Sequence[RouteTarget]) -> str:
 
 
 def _target_columns(parent: str, route: Route, *, weighted: bool) -> list[Column[tuple[int, RouteTarget]]]:
-    from gatehouse.cli.providers import capabilities
+    from gatehouse.cli.provider_view import capabilities
 
     columns: list[Column[tuple[int, RouteTarget]]] = [
         Column("NO", lambda row: str(row[0]), right=True),

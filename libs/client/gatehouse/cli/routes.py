@@ -71,8 +71,9 @@ TargetOption = Annotated[
     typer.Option(
         "--target",
         metavar="TARGET",
-        help="PROVIDER\\[/MODEL]\\[:weight=3,plans=pro+enterprise,requires=tools+images]; platform/PROVIDER is the "
-        "platform's. May be given more than once, in order.",
+        help="PROVIDER/MODEL; PROVIDER alone is its default model, platform/PROVIDER/MODEL the platform's. Options "
+        "follow a colon, with commas between them: weight=3, plans=pro+enterprise, requires=tools+images. May be given "
+        "more than once, in order.",
     ),
 ]
 FallbackOption = Annotated[

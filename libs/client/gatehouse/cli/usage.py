@@ -50,6 +50,7 @@ class Group(enum.StrEnum):
     USER = "user"
     TASK = "task"
     KEY = "key"
+    RULE = "rule"
 
 
 @command(
@@ -93,7 +94,13 @@ def records(
     show_messages(islice(found, limit), columns, empty="no records", as_json=session.as_json)
 
 
-@command(app, "stats", "gatehouse usage stats", "gatehouse usage stats --by user --by model --since 30d --json")
+@command(
+    app,
+    "stats",
+    "gatehouse usage stats",
+    "gatehouse usage stats --by user --by model --since 30d --json",
+    "gatehouse usage stats --by rule  (how much the platform, fallbacks and experiments serve)",
+)
 def stats(
     session: Session,
     *,
