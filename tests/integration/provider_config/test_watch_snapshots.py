@@ -31,6 +31,11 @@ class Router:
     async def watch(self, *scopes: str, forget: tuple[str, ...] = ()) -> None:
         await self._call.write(pb.WatchSnapshotsRequest(watch=scopes, forget=forget))
 
+    async def resume(self, **held: int) -> None:
+        """Go on with these tenants from the revisions at which they are held."""
+        resume = [pb.HeldScope(scope=f"tenants/{tenant}", revision=revision) for tenant, revision in held.items()]
+        await self._call.write(pb.WatchSnapshotsRequest(resume=resume))
+
     async def half_close(self) -> None:
         await self._call.done_writing()
 
@@ -50,16 +55,26 @@ class Router:
         """The next snapshot; heartbeats are skipped."""
         async with asyncio.timeout(within_s):
             while not (news := await self.next()).HasField("snapshot"):
-                pass
+                assert not news.HasField("delta")
         return news.snapshot
 
-    async def heartbeat(self, revision: int, within_s: float = 5.0) -> None:
-        """Wait for a heartbeat that reaches `revision`; snapshots are skipped."""
+    async def delta(self, within_s: float = 5.0) -> pb.SnapshotDelta:
+        """What changed next; heartbeats are skipped."""
+        async with asyncio.timeout(within_s):
+            while not (news := await self.next()).HasField("delta"):
+                assert not news.HasField("snapshot")
+        return news.delta
+
+    async def heartbeat(self, revision: int, requests: int = 1, within_s: float = 5.0) -> int:
+        """Wait for a heartbeat that reaches `revision` for the first `requests`; how many other messages came before."""
+        others = 0
         async with asyncio.timeout(within_s):
             while True:
                 news = await self.next()
-                if news.HasField("heartbeat") and news.heartbeat.revision >= revision:
-                    return
+                if not news.HasField("heartbeat"):
+                    others += 1
+                elif news.heartbeat.revision >= revision and news.heartbeat.requests >= requests:
+                    return others
 
     def cancel(self) -> None:
         self._call.cancel()
@@ -81,8 +96,8 @@ async def _create(stack: Stack, replica: Replica, name: str = "openai", parent: 
     return int(response.revision)
 
 
-def _held(snapshot: pb.Snapshot) -> list[str]:
-    return [each.provider.name for each in snapshot.providers]
+def _held(news: pb.Snapshot | pb.SnapshotDelta) -> list[str]:
+    return [each.provider.name for each in news.providers]
 
 
 async def test_a_router_holds_every_change_within_a_second_whichever_replica_made_it(stack_of_two: Stack) -> None:
@@ -92,14 +107,14 @@ async def test_a_router_holds_every_change_within_a_second_whichever_replica_mad
     assert [_held(await router.snapshot()), _held(await router.snapshot())] == [[], []]
     for number, replica in enumerate((one, two, one, two)):
         revision = await _create(stack_of_two, replica, f"p{number}")
-        snapshot = await router.snapshot(within_s=1.0)
-        assert (snapshot.scope, snapshot.revision) == ("tenants/acme", revision)
-        assert _held(snapshot) == [f"tenants/acme/providers/p{each}" for each in range(number + 1)]
+        delta = await router.delta(within_s=1.0)
+        assert (delta.scope, delta.from_revision, delta.revision) == ("tenants/acme", number, revision)
+        assert _held(delta) == [f"tenants/acme/providers/p{number}"]
         await router.heartbeat(revision, within_s=1.0)
     revision = await _create(stack_of_two, two, "u", parent="tenants/acme/users/ann")
-    assert "tenants/acme/users/ann/providers/u" in _held(await router.snapshot(within_s=1.0))
+    assert _held(await router.delta(within_s=1.0)) == ["tenants/acme/users/ann/providers/u"]
     revision = await _create(stack_of_two, two, "x", parent="platform")
-    assert (await router.snapshot(within_s=1.0)).scope == "platform"
+    assert (await router.delta(within_s=1.0)).scope == "platform"
     revision = await _create(stack_of_two, two, "y", parent="tenants/unwatched")
     await router.heartbeat(revision, within_s=1.0)
 
@@ -118,11 +133,22 @@ async def test_models_and_deletions_are_pushed(stack: Stack) -> None:
         models_pb.CreateModelRequest(parent=name, model_id="m", model=model_pb2.Model(context_tokens=7)),
         metadata=operator,
     )
-    snapshot = await router.snapshot(within_s=1.0)
-    assert list(snapshot.providers[0].models) == [created.model]
+    delta = await router.delta(within_s=1.0)
+    sent = delta.providers[0]
+    assert (sent.provider.name, [each.name for each in sent.models]) == (name, [created.model.name])
+    assert sent.models[0].context_tokens == 7
     deleted = await providers.DeleteProvider(providers_pb.DeleteProviderRequest(name=name), metadata=operator)
-    snapshot = await router.snapshot(within_s=1.0)
-    assert (snapshot.revision, _held(snapshot)) == (deleted.revision, [])
+    delta = await router.delta(within_s=1.0)
+    assert (delta.revision, _held(delta), list(delta.deleted)) == (deleted.revision, [], [name])
+
+
+async def test_what_only_people_read_is_not_sent(stack: Stack) -> None:
+    replica = await stack.start()
+    await _create(stack, replica)
+    router = Router(replica.internal)
+    await router.watch("tenants/acme")
+    sent = (await router.snapshot()).providers[0].provider
+    assert {field.name for field, _ in sent.ListFields()} == {"name", "type", "base_url", "key", "active", "priority"}
 
 
 async def test_a_quiet_stream_beats_at_least_once_a_second(stack: Stack) -> None:
@@ -141,9 +167,7 @@ async def test_scopes_come_and_go(stack: Stack) -> None:
     assert {(await router.snapshot()).scope, (await router.snapshot()).scope} == {"tenants/acme", "tenants/other"}
     await router.watch("tenants/other", forget=("tenants/acme", "tenants/other"))
     assert (await router.snapshot()).scope == "tenants/other"
-    revision = await _create(stack, replica)
-    while not (news := await router.next()).HasField("heartbeat") or news.heartbeat.revision < revision:
-        assert not news.HasField("snapshot")
+    assert await router.heartbeat(await _create(stack, replica), requests=2) == 0
     await router.watch("tenants/acme")
     assert _held(await router.snapshot()) == ["tenants/acme/providers/openai"]
 
@@ -155,7 +179,23 @@ async def test_a_router_that_says_no_more_still_hears(stack: Stack) -> None:
     await router.half_close()
     await router.snapshot()
     await _create(stack, replica)
-    assert _held(await router.snapshot(within_s=1.0)) == ["tenants/acme/providers/openai"]
+    assert _held(await router.delta(within_s=1.0)) == ["tenants/acme/providers/openai"]
+
+
+async def test_of_what_a_router_resumes_it_is_sent_what_it_missed_and_nothing_else(stack_of_two: Stack) -> None:
+    one, two = await stack_of_two.start(), await stack_of_two.start()
+    tenants = [f"t{number}" for number in range(5)]
+    for tenant in tenants:
+        revision = await _create(stack_of_two, one, parent=f"tenants/{tenant}")
+    missed = await _create(stack_of_two, one, "missed", parent="tenants/t3")
+    router = Router(two.internal)
+    await router.resume(**dict.fromkeys(tenants, revision))
+    delta = await router.delta()
+    assert (delta.from_revision, delta.revision, _held(delta)) == (revision, missed, ["tenants/t3/providers/missed"])
+    assert await router.heartbeat(missed) == 0
+    await _create(stack_of_two, one, "later", parent="tenants/t1")
+    delta = await router.delta(within_s=1.0)
+    assert (delta.from_revision, _held(delta)) == (revision, ["tenants/t1/providers/later"])
 
 
 async def test_a_router_that_does_not_read_is_sent_the_latest_only(stack: Stack) -> None:
@@ -163,12 +203,20 @@ async def test_a_router_that_does_not_read_is_sent_the_latest_only(stack: Stack)
     router = Router(replica.internal)
     await router.watch("tenants/acme")
     await router.snapshot()
-    # Larger together than what HTTP/2 lets wait for a reader: 200 snapshots of 20 to 90 kB.
+    await _create(stack, replica)
+    models: Any = ModelServiceStub(replica.public)
+    operator = stack.token(None, "root", "super_admin")
+    # Larger together than what HTTP/2 lets wait for a reader: a provider with up to 250 models, after each of them.
     for number in range(250):
-        await _create(stack, replica, f"p{number}")
+        request = models_pb.CreateModelRequest(
+            parent="tenants/acme/providers/openai",
+            model_id=f"m{number}",
+            model=model_pb2.Model(display_name="x" * 200),
+        )
+        await models.CreateModel(request, metadata=operator, timeout=10)
     received = 0
     async with asyncio.timeout(10):
-        while len((await router.snapshot()).providers) < 250:
+        while len((await router.delta()).providers[0].models) < 250:
             received += 1
     assert received < 200
 
@@ -224,4 +272,4 @@ async def test_a_lost_database_ends_the_stream_and_a_new_one_serves_when_it_is_b
     await again.watch("tenants/acme")
     await again.snapshot()
     await _create(stack, replica)
-    assert _held(await again.snapshot(within_s=1.0)) == ["tenants/acme/providers/openai"]
+    assert _held(await again.delta(within_s=1.0)) == ["tenants/acme/providers/openai"]
