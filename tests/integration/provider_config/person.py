@@ -10,6 +10,7 @@ from gatehouse.providerconfig.v1 import model_service_pb2 as models_pb
 from gatehouse.providerconfig.v1 import provider_service_pb2 as providers_pb
 from gatehouse.providerconfig.v1.model_service_pb2_grpc import ModelServiceStub
 from gatehouse.providerconfig.v1.provider_service_pb2_grpc import ProviderServiceStub
+from gatehouse.providerconfig.v1.route_service_pb2_grpc import RouteServiceStub
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from libs.core.errors import GatehouseError
@@ -24,10 +25,11 @@ class Person:
     def __init__(self, replica: Replica, metadata: tuple[tuple[str, str], ...]) -> None:
         self._providers: Any = ProviderServiceStub(replica.public)
         self._models: Any = ModelServiceStub(replica.public)
+        self._routes: Any = RouteServiceStub(replica.public)
         self._metadata = metadata
 
     async def __call__(self, method: str, request: Any) -> Any:
-        stub = self._models if "Model" in method else self._providers
+        stub = self._models if "Model" in method else self._routes if "Route" in method else self._providers
         try:
             return await getattr(stub, method)(request, metadata=self._metadata, timeout=10)
         except grpc.aio.AioRpcError as error:

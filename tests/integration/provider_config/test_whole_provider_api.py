@@ -6,9 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from gatehouse.providerconfig.v1 import model_pb2, provider_pb2
+from gatehouse.providerconfig.v1 import model_pb2, provider_pb2, route_pb2
 from gatehouse.providerconfig.v1 import model_service_pb2 as models_pb
 from gatehouse.providerconfig.v1 import provider_service_pb2 as providers_pb
+from gatehouse.providerconfig.v1 import route_service_pb2 as routes_pb
 from google.protobuf import json_format
 from google.protobuf.field_mask_pb2 import FieldMask
 
@@ -237,3 +238,24 @@ async def test_what_is_switched_off_stays_listed(admin: Person) -> None:
     models = await admin("ListModels", models_pb.ListModelsRequest(parent=NAME))
     assert [each.active for each in providers.providers] == [False]
     assert [each.enabled for each in models.models] == [False]
+
+
+async def test_what_a_route_names_is_deleted_only_by_force(admin: Person) -> None:
+    await admin.create()
+    model = (await admin.create_model("gpt-4o")).model.name
+    await admin.create_model("unnamed")
+    target = route_pb2.RouteTarget(provider=NAME, model="gpt-4o")
+    route = route_pb2.Route(strategy=route_pb2.ROUTING_STRATEGY_PRIORITY, targets=[target])
+    await admin("CreateRoute", routes_pb.CreateRouteRequest(parent="tenants/acme", route_id="extraction", route=route))
+    used = await refused(admin("DeleteModel", models_pb.DeleteModelRequest(name=model)))
+    assert (used.reason, used.metadata) == ("MODEL_IN_USE", {"name": model, "count": "1"})
+    violations = [(each.type, each.subject) for each in used.precondition_violations]
+    assert violations == [("MODEL_IN_USE", "tenants/acme/routes/extraction")]
+    used = await refused(admin("DeleteProvider", providers_pb.DeleteProviderRequest(name=NAME)))
+    assert (used.reason, used.metadata) == ("PROVIDER_IN_USE", {"name": NAME, "count": "1"})
+    unnamed = models_pb.DeleteModelRequest(name=f"{NAME}/models/unnamed")
+    assert list((await admin("DeleteModel", unnamed)).still_named_by) == []
+    forced = await admin("DeleteModel", models_pb.DeleteModelRequest(name=model, force=True))
+    assert list(forced.still_named_by) == ["tenants/acme/routes/extraction"]
+    gone = await admin("DeleteProvider", providers_pb.DeleteProviderRequest(name=NAME, force=True))
+    assert list(gone.still_named_by) == ["tenants/acme/routes/extraction"]
