@@ -127,7 +127,7 @@ CHANGES: Mapping[str, Change] = {
             parent=ANN, preferences=preference_pb2.Preferences(preferred=preference_pb2.Choice(provider=PROVIDER))
         ),
         target=f"{ANN}/preferences",
-        after=_TO_PROVIDER,
+        after=_TO_MODEL,
     ),
     "ProfileService/CreateProfile": Change(
         request=preference_service_pb2.CreateProfileRequest(
@@ -151,7 +151,7 @@ CHANGES: Mapping[str, Change] = {
     ),
     "ProfileService/DeactivateProfile": Change(
         request=preference_service_pb2.DeactivateProfileRequest(parent=ANN),
-        target=f"{ANN}/preferences",
+        target=PROFILE,
         after=(*_TO_PROFILE, "ProfileService/ActivateProfile"),
     ),
 }
