@@ -17,7 +17,7 @@ from services.router.domain.accounting import Reservation, Settlement
 from services.router.domain.admission import Admission
 from services.router.domain.affinity import SessionAffinity
 from services.router.domain.call import CallContext, CallResources
-from services.router.domain.configuration import Configuration, Model, Provider, Snapshot
+from services.router.domain.configuration import Configuration, Model, Policy, Provider, Snapshot
 from services.router.domain.errors import ProviderError
 from services.router.domain.explain import Explainer
 from services.router.domain.failover import FailoverPolicy
@@ -37,6 +37,8 @@ from services.router.domain.health import TargetHealth
 from services.router.domain.limits import ProviderLimiter
 from services.router.domain.planner import Planner
 from services.router.domain.ports import Dispatch, Granted, KeyState, OpenedKey, ReserveResult
+from services.router.domain.preference import Choice, Preferences, Profile
+from services.router.domain.route import Route, RouteTarget
 from services.router.domain.routing.route_plan import Rejected
 from services.router.domain.routing.usability import ProviderTypes
 
@@ -66,6 +68,7 @@ def provider(
     priority: int = 100,
     default_model: str = "",
     provider_type: str = "openai",
+    **fields: object,
 ) -> Provider:
     return Provider(
         name=f"{owner}/providers/{provider_id}",
@@ -80,12 +83,49 @@ def provider(
         is_default=is_default,
         priority=priority,
         models={each.id: each for each in (models or (model(),))},
+        **fields,  # type: ignore[arg-type]
     )
 
 
-def configuration(tenant: Iterable[Provider] = (), platform: Iterable[Provider] = ()) -> Configuration:
+def route(task: str, *targets: RouteTarget | str, **fields: object) -> Route:
+    """A route of acme; a target given as an id is the tenant's provider of that id, with its usual model."""
+    return Route(
+        name=f"tenants/acme/routes/{task}",
+        task=task,
+        targets=tuple(to(each) if isinstance(each, str) else each for each in targets),
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def to(provider_id: str, **fields: object) -> RouteTarget:
+    name = provider_id if "/" in provider_id else f"tenants/acme/providers/{provider_id}"
+    return RouteTarget(provider=name, **fields)  # type: ignore[arg-type]
+
+
+def choice(provider_id: str, model_id: str = "") -> Choice:
+    return Choice(provider_id if "/" in provider_id else f"tenants/acme/providers/{provider_id}", model_id)
+
+
+def configuration(
+    tenant: Iterable[Provider] = (),
+    platform: Iterable[Provider] = (),
+    *,
+    routes: Iterable[Route] = (),
+    preferences: Preferences | None = None,
+    profile: Profile | None = None,
+    platform_last: bool = False,
+) -> Configuration:
+    """What a router holds for acme; `preferences` and the profile are of its user ann."""
     return Configuration(
-        tenant=Snapshot(scope="tenants/acme", revision=7, providers=tuple(tenant)),
+        tenant=Snapshot(
+            scope="tenants/acme",
+            revision=7,
+            providers=tuple(tenant),
+            routes={each.task: each for each in routes},
+            preferences={preferences.user: preferences} if preferences is not None else {},
+            profiles={profile.name: profile} if profile is not None else {},
+            policy=Policy(platform_last=platform_last),
+        ),
         platform=Snapshot(scope="platform", revision=5, providers=tuple(platform)),
     )
 

@@ -1,50 +1,15 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from libs.core.errors import FailedPrecondition, InvalidArgument, PermissionDenied
 from libs.core.resource_names import Owner
-from services.router.domain.configuration import Capabilities, Configuration, Provider
-from services.router.domain.errors import ProviderError, Reason
+from services.router.domain.configuration import Capabilities, Provider
 from services.router.domain.generation import Generation, Image, JsonSchemaFormat, Message, Role, Tool
 from services.router.domain.health import TargetHealth
-from services.router.domain.limits import ProviderLimiter
 from services.router.domain.routing.causes import Cause, Rule
-from services.router.domain.routing.plan import Circumstances, plan_route
-from services.router.domain.routing.route_plan import RoutePlan
-from tests.unit.router.fakes import TYPES, ask, configuration, model, provider
-
-ANN = Owner("acme", "ann")
-
-
-def plan(
-    request: Generation,
-    config: Configuration,
-    *,
-    caller: Owner = ANN,
-    health: TargetHealth | None = None,
-    seed: int = 1,
-    token_plan: str = "",
-) -> RoutePlan:
-    circumstances = Circumstances(
-        health=health or TargetHealth(), limits=ProviderLimiter(), types=TYPES, now=100.0, seed=seed
-    )
-    return plan_route(request, caller, config, circumstances, plan=token_plan, streaming=False)
-
-
-def fault(health: TargetHealth, of: Provider, *, now: float) -> None:
-    visit = health.enter((of.name, "small", of.key), now)
-    health.failed(visit, ProviderError(Reason.PROVIDER_ERROR), now)
-
-
-def ids(route: RoutePlan) -> list[str]:
-    return [each.provider.id for each in route.targets]
-
-
-def causes(route: RoutePlan) -> dict[str, Cause]:
-    return {each.provider.id: each.cause for each in route.rejected if each.provider is not None}
+from tests.unit.router.fakes import ask, configuration, model, provider
+from tests.unit.router.planning import ANN, causes, fault, ids, key_of, plan
 
 
 def test_the_default_provider_comes_first_then_priority_then_name() -> None:
@@ -173,61 +138,8 @@ def test_what_a_model_cannot_do_is_named(request_: Generation, lacking: Capabili
 def test_a_target_that_cools_down_is_passed_over_until_it_has() -> None:
     health = TargetHealth(threshold=1, cooldown_s=5)
     one, two = provider("one"), provider("two")
-    fault(health, one, now=97.0)
+    fault(health, key_of("one"), now=97.0)
     config = configuration([one, two])
     assert ids(plan(ask(), config, health=health)) == ["two"]
-    fault(health, two, now=94.0)
+    fault(health, key_of("two"), now=94.0)
     assert ids(plan(ask(), config, health=health)) == ["two"]
-
-
-providers = st.lists(
-    st.builds(
-        provider,
-        st.sampled_from(["a", "b", "c", "d", "e", "f"]),
-        owner=st.sampled_from([Owner("acme"), ANN, Owner("acme", "bob")]),
-        models=st.lists(st.builds(model, st.sampled_from(["m1", "m2"]), enabled=st.booleans()), max_size=2),
-        key=st.sampled_from([None, ""]),
-        active=st.booleans(),
-        is_default=st.booleans(),
-        priority=st.integers(0, 3),
-        default_model=st.sampled_from(["", "m1", "m2", "m3"]),
-        provider_type=st.sampled_from(["openai", "openai_compatible", "other"]),
-    ),
-    max_size=8,
-    unique_by=lambda each: each.name,
-)
-
-
-@given(
-    own=providers,
-    platform=st.lists(
-        st.builds(provider, st.sampled_from("xyz"), owner=st.just(Owner())),
-        max_size=2,
-        unique_by=lambda each: each.name,
-    ),
-    wanted=st.sampled_from(["", "m1", "small"]),
-    fallback=st.booleans(),
-)
-def test_any_plan_is_sound(own: list[Provider], platform: list[Provider], wanted: str, fallback: bool) -> None:
-    config = configuration(own, platform)
-    request = ask(model=wanted, fallback=fallback)
-    try:
-        route = plan(request, config)
-    except InvalidArgument:
-        visible = [each for each in own if each.owner.user in (None, "ann")] or platform
-        assert not any(wanted in each.models for each in visible)
-        return
-    for target in route.targets:
-        assert target.provider.active
-        assert target.model.enabled
-        assert target.provider.type in TYPES.known
-        assert target.provider.key or target.provider.type in TYPES.keyless
-        assert target.provider.owner in (Owner(), Owner("acme"), ANN)
-    seen = [each.provider.name for each in route.targets] + [each.provider_name for each in route.rejected]
-    assert len(seen) == len(set(seen)), "a provider is named twice"
-    assert all(each.description for each in route.rejected)
-    if not wanted:
-        visible_names = {each.name for each in own if each.owner.user in (None, "ann")} | {e.name for e in platform}
-        assert set(seen) == visible_names, "a provider is lost or invented"
-    assert fallback or len(route.targets) <= 1
-    assert plan(request, config) == route
