@@ -239,7 +239,11 @@ async def test_only_admins_see_a_log_and_only_their_own(served: Served) -> None:
         ("ListAuditEvents", pb.ListAuditEventsRequest(parent="tenants/acme/users/ann"), "parent"),
         ("ListAuditEvents", pb.ListAuditEventsRequest(parent=ACME, page_size=-1), "page_size"),
         ("ListAuditEvents", pb.ListAuditEventsRequest(parent=ACME, page_token="x"), "page_token"),
-        ("ListAuditEvents", pb.ListAuditEventsRequest(parent=ACME, filter=pb.AuditFilter(target="\0")), "filter.target"),
+        (
+            "ListAuditEvents",
+            pb.ListAuditEventsRequest(parent=ACME, filter=pb.AuditFilter(target="\0")),
+            "filter.target",
+        ),
         ("VerifyAuditLog", pb.VerifyAuditLogRequest(parent="tenants/acme/users/ann"), "parent"),
     ],
 )
