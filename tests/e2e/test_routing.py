@@ -25,7 +25,7 @@ def sandbox_rules(stack: LocalStack, *rules: object) -> Iterator[None]:
         with urllib.request.urlopen(request, timeout=5) as response:
             assert response.status == 200
 
-    send("POST", json.dumps(rules).encode())
+    send("POST", json.dumps({"rules": rules}).encode())
     try:
         yield
     finally:
