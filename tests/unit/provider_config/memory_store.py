@@ -309,6 +309,10 @@ class MemoryStore:
         """What was recorded so far."""
         return tuple(self._state.events)
 
+    def forget_everything(self) -> None:
+        """Be put back to the time before the first change."""
+        self._state = _State()
+
     async def write(self, work: Callable[[Transaction], T]) -> T:
         # Events never change, and the mapping in them refuses to be copied.
         attempt = copy.deepcopy(self._state, {id(event): event for event in self._state.events})

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -146,6 +148,86 @@ async def test_a_defect_ends_the_streams_and_tells_nothing(
     with feed.open() as stream:
         stream.asked(watch=[ACME])
         await _snapshot(stream)
+
+
+async def test_a_database_that_went_back_counts_on_and_everything_is_sent_again(
+    feed: SnapshotFeed, store: MemoryStore
+) -> None:
+    for name in ("a", "b"):
+        await _change(store, name)
+    with feed.open() as one, feed.open() as two:
+        for stream in (one, two):
+            stream.asked(watch=[ACME])
+            assert (await _snapshot(stream)).revision == 2
+        await asyncio.sleep(0.05)
+        store.forget_everything()
+        await _change(store, "c")
+        for stream in (one, two):
+            # What is there may come once before that.
+            while (news := await _snapshot(stream)).revision <= 2:
+                pass
+            assert isinstance(news, Snapshot)
+            assert [each.provider.name.provider for each in news.providers] == ["c"]
+        await _change(store, "d")
+        assert isinstance(await _snapshot(one), SnapshotDelta)
+
+
+async def test_a_router_that_knows_more_than_the_database_makes_it_count_on(
+    feed: SnapshotFeed, store: MemoryStore
+) -> None:
+    await _change(store, "a")
+    with feed.open() as stream:
+        stream.asked(resume={ACME: 50})
+        news = await _snapshot(stream)
+        assert (type(news), news.revision) == (Snapshot, 1)
+        news = await _snapshot(stream)
+        assert (type(news), news.revision) == (Snapshot, 51)
+
+
+async def test_a_database_that_went_back_and_takes_no_writes_is_told_of_all_the_same(
+    feed: SnapshotFeed, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(work: object) -> None:
+        raise Unavailable("DATABASE_READ_ONLY", "no writes")
+
+    await _change(store, "a")
+    with feed.open() as stream:
+        stream.asked(watch=[ACME])
+        await _snapshot(stream)
+        await asyncio.sleep(0.05)
+        store.forget_everything()
+        monkeypatch.setattr(store, "write", refuse)
+        news = await _snapshot(stream)
+        assert (type(news), news.revision) == (Snapshot, 0)
+        # And the stream lives on.
+        await asyncio.sleep(0.3)
+        async with asyncio.timeout(5):
+            assert isinstance(await anext(stream.news()), Heartbeat)
+
+
+async def test_streams_leave_most_readers_of_the_database_to_others(
+    store: MemoryStore, changed: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading = most = 0
+    read = store.read
+
+    async def slow_read(work: Any) -> Any:
+        nonlocal reading, most
+        reading += 1
+        most = max(most, reading)
+        await asyncio.sleep(0.005)
+        reading -= 1
+        return await read(work)
+
+    monkeypatch.setattr(store, "read", slow_read)
+    # Not started: no poll of its own.
+    feed = SnapshotFeed(store, changed=changed, clock=SystemClock())
+    with ExitStack() as streams:
+        opened = [streams.enter_context(feed.open()) for _ in range(8)]
+        for stream in opened:
+            stream.asked(watch=[ACME])
+        await asyncio.gather(*map(_snapshot, opened))
+    assert most == 2
 
 
 async def test_closing_ends_open_and_later_streams(feed: SnapshotFeed) -> None:
