@@ -14,7 +14,7 @@ from gatehouse.providerconfig.v1.audit_service_pb2_grpc import AuditServiceStub
 
 from libs.identity.permissions import PERMISSIONS, Access
 from tests.contract.audit.changes import ACME, ANN, CHANGES, PACKAGE, Change
-from tests.contract.audit.peers import peers
+from tests.contract.audit.router import serving_router
 from tests.integration.provider_config.conftest import Stack
 
 
@@ -27,8 +27,8 @@ async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
 @pytest.fixture
 async def channel(stack: Stack) -> AsyncIterator[grpc.aio.Channel]:
     """To provider_config, beside a key_vault and a router that find nothing wrong."""
-    async with peers(stack.layout) as target:
-        yield (await stack.start(key_vault_target=target, router_target=target)).public
+    async with serving_router(stack.layout) as target:
+        yield (await stack.start(router_target=target)).public
 
 
 async def call(channel: grpc.aio.Channel, method: str, change: Change, metadata: Any) -> None:
