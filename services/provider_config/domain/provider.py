@@ -13,7 +13,7 @@ from services.provider_config.domain.etag import etag_of
 from services.provider_config.domain.provider_types import PROVIDER_TYPES, ProviderType
 
 DEFAULT_PRIORITY = 100
-# Ours to write, and kept short: it is in every list of providers, whose size is bounded.
+# In bytes. It is in every list of providers, whose size is bounded.
 MAX_TEST_MESSAGE = 500
 
 
@@ -52,13 +52,17 @@ class ProviderTestOutcome(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderTest:
-    """What a test of a provider found, at `time`, UTC. `message`: at most MAX_TEST_MESSAGE characters of ASCII."""
+    """What a test of a provider found, at `time`, UTC. A longer `message` is cut to MAX_TEST_MESSAGE bytes."""
 
     time: datetime
     outcome: ProviderTestOutcome
     message: str
     duration: timedelta
     model_count: int
+
+    def __post_init__(self) -> None:
+        cut = self.message.encode()[:MAX_TEST_MESSAGE].decode(errors="ignore")
+        object.__setattr__(self, "message", cut)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,7 +78,7 @@ def _provider(text: str, labels: dict[str, str], owner: Owner, options: dict[str
         last_test=ProviderTest(
             time=_LATE,
             outcome=ProviderTestOutcome.KEY_UNUSABLE,
-            message="x" * MAX_TEST_MESSAGE,
+            message="é" * MAX_TEST_MESSAGE,
             duration=_TIMEOUT,
             model_count=2**31 - 1,
         ),
