@@ -445,7 +445,7 @@ def test_no_choice_leads_to_the_platform_past_the_policy(how: str) -> None:
         preferences=Preferences(user="ann", preferred=choice(chosen)) if how == "preferred" else None,
     )
     fields = {"named": {"provider": chosen}, "its model named": {"model": "rare"}}.get(how, {})
-    made = plan(ask(**fields), config)  # type: ignore[arg-type]
+    made = plan(ask(**fields), config)
     assert ids(made) == ["own"]
     assert causes(made) == {"common": Cause.PLATFORM_NOT_ALLOWED}
     assert [each.cause for each in made.passed_over] == [Cause.PLATFORM_NOT_ALLOWED]

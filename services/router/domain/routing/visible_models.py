@@ -33,7 +33,8 @@ class VisibleModel(NamedTuple):
 def visible_models(caller: Owner, configuration: Configuration, circumstances: Circumstances) -> list[VisibleModel]:
     """Every model of every provider the caller may see, by provider in the order of selection, then by id."""
     tenant, platform = configuration.tenant, configuration.platform.fleet
-    own, profile = tenant.fleets(caller.user), tenant.active_profile(caller.user)
+    # With or without providers: the ranks of the others must stay as they are from page to page.
+    own, profile = (tenant.fleet_of(caller.user), tenant.fleet), tenant.active_profile(caller.user)
     judge = Judge(
         _NO_REQUEST,
         measure(_NO_REQUEST),
@@ -49,7 +50,7 @@ def visible_models(caller: Owner, configuration: Configuration, circumstances: C
         user=caller.user,
         plan="",
         only=profile.providers if profile is not None else frozenset(),
-        platform_allowed=not own or tenant.policy.platform_last,
+        platform_allowed=not tenant.fleets(caller.user) or tenant.policy.platform_last,
         last_served=None,
     )
     found: list[VisibleModel] = []

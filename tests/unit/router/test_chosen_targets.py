@@ -1,0 +1,257 @@
+"""What a call makes of its plan: defaults, limits, sessions, trials, warnings, and what the ledger is told."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from libs.core.errors import FailedPrecondition, GatehouseError, Unavailable
+from libs.core.resource_names import Owner
+from services.router.domain.call import Outcome
+from services.router.domain.configuration import ProviderLimits
+from services.router.domain.errors import ProviderError, Reason
+from services.router.domain.generation import Generation, TextDelta
+from services.router.domain.health import TargetHealth
+from services.router.domain.preference import Preferences
+from services.router.domain.route import Arm, Experiment
+from tests.unit.router.fakes import (
+    PRICE,
+    FakeConfig,
+    World,
+    answer,
+    ask,
+    choice,
+    configuration,
+    context,
+    finished,
+    model,
+    provider,
+    route,
+    to,
+    until,
+    world_of,
+)
+from tests.unit.router.planning import key_of
+
+OVERLOADED = ProviderError(Reason.PROVIDER_OVERLOADED, status=503)
+REFUSED = ProviderError(Reason.PROVIDER_KEY_REJECTED, status=401)
+
+
+async def generate(world: World, request: Generation | None = None) -> Outcome:
+    _, outcome = await world.generator().generate(request or ask(), context())
+    return outcome
+
+
+async def test_the_ledger_is_told_the_rule_and_the_arm_only_of_the_arm_s_own_target() -> None:
+    name = "tenants/acme/routes/write/experiments/x"
+    everyone = Experiment(name=name, arms=(Arm(id="a", share_percent=100, target=to("two")),))
+    world = World(
+        config=FakeConfig(
+            configuration([provider("one"), provider("two")], routes=[route("write", "one", experiment=everyone)])
+        )
+    )
+    world.providers.scripts["two"] = [OVERLOADED]
+    outcome = await generate(world, ask(task="write"))
+    assert [(each.rule, each.experiment, each.arm) for each in world.ledger.reserved] == [
+        ("experiment", name, "a"),
+        ("route", "", ""),
+    ]
+    assert (outcome.plan.experiment, outcome.plan.arm) == (name, "a")
+
+
+async def test_the_outcome_holds_the_plan_and_the_age_of_its_configuration() -> None:
+    world = world_of(provider("one"), provider("off", active=False))
+    outcome = await generate(world)
+    assert [each.provider.id for each in outcome.plan.targets] == ["one"]
+    assert [each.cause for each in outcome.plan.rejected] == ["PROVIDER_INACTIVE"]
+    assert outcome.configuration_age_s == 0.25
+
+
+async def test_a_provider_s_defaults_hold_where_the_call_says_nothing() -> None:
+    world = world_of(
+        provider(models=[model(max_output_tokens=300)], default_temperature=0.0, default_max_output_tokens=200)
+    )
+    await generate(world)
+    await generate(world, ask(temperature=1.5, max_output_tokens=7))
+    assert [(each.request.temperature, each.output_limit) for each in world.providers.dispatched] == [
+        (0.0, 200),
+        (1.5, 7),
+    ]
+    assert [each.output_tokens_limit for each in world.ledger.reserved] == [200, 7]
+
+
+@pytest.mark.parametrize(("default", "own", "limit"), [(500, 300, 300), (500, 0, 500), (0, 300, 300), (0, 0, 4096)])
+async def test_a_model_s_own_limit_still_bounds_the_provider_s_default(default: int, own: int, limit: int) -> None:
+    world = world_of(provider(models=[model(max_output_tokens=own)], default_max_output_tokens=default))
+    await generate(world)
+    assert world.providers.dispatched[0].output_limit == limit
+
+
+@pytest.mark.parametrize(("retries", "attempts"), [(0, 1), (None, 2), (3, 4)])
+async def test_a_provider_may_set_how_often_it_is_tried_again(retries: int | None, attempts: int) -> None:
+    world = world_of(provider(max_retries=retries), one=[OVERLOADED] * 9)
+    with pytest.raises(Unavailable):
+        await generate(world)
+    assert len(world.providers.dispatched) == attempts
+
+
+async def test_a_catalogue_s_price_is_left_to_the_ledger() -> None:
+    world = world_of(provider(models=[model(price=PRICE)]))
+    await generate(world)
+    world.config.configuration = configuration([provider(models=[model(price=PRICE, price_is_catalogue=True)])])
+    await generate(world)
+    assert [each.price for each in world.ledger.reserved] == [PRICE, None]
+
+
+async def test_a_session_goes_to_who_served_it_last() -> None:
+    world = world_of(provider("one"), provider("two"), one=[OVERLOADED])
+    first = await generate(world, ask(session="chat"))
+    again = await generate(world, ask(session="chat"))
+    other = await generate(world, ask(session="other chat"))
+    assert [each.served_by.provider.id for each in (first, again, other)] == ["two", "two", "one"]
+
+
+async def test_a_failed_call_moves_no_session() -> None:
+    world = world_of(provider("one"), one=[answer(), OVERLOADED, OVERLOADED])
+    await generate(world, ask(session="chat"))
+    with pytest.raises(Unavailable):
+        await generate(world, ask(session="chat"))
+    assert world.affinity.last("acme", "ann", "chat") == key_of("one")
+
+
+async def test_a_preference_that_is_passed_over_is_told_logged_and_counted() -> None:
+    held = configuration(
+        [provider("one"), provider("off", active=False)], preferences=Preferences(user="ann", preferred=choice("off"))
+    )
+    world = World(config=FakeConfig(held))
+    outcome = await generate(world)
+    assert outcome.warnings == ("tenants/acme/providers/off was passed over: it is not active",)
+    assert world.observer.passed == [("tenants/acme/providers/off", "preference", "PROVIDER_INACTIVE")]
+
+
+async def test_a_key_that_breaks_later_is_told_logged_and_counted_too() -> None:
+    held = configuration(
+        [provider("one"), provider("broken")], preferences=Preferences(user="ann", preferred=choice("broken"))
+    )
+    world = World(config=FakeConfig(held))
+    world.keys.results["tenants/acme/keys/broken"] = FailedPrecondition("KEY_DISABLED", "the key is disabled")
+    outcome = await generate(world)
+    assert outcome.served_by.provider.id == "one"
+    assert world.observer.passed == [("tenants/acme/providers/broken", "preference", "KEY_DISABLED")]
+    assert [each.cause for each in outcome.plan.rejected] == ["KEY_DISABLED"]
+
+
+async def test_nothing_is_logged_where_nothing_happened() -> None:
+    world = world_of(provider("one"), provider("off", active=False))
+    await generate(world)
+    assert (world.observer.passed, world.observer.platform) == ([], [])
+
+
+async def test_the_platform_s_provider_is_logged_and_counted() -> None:
+    world = World(config=FakeConfig(configuration([], [provider("common", owner=Owner())])))
+    await generate(world)
+    assert [each.rule for each in world.observer.platform] == ["platform"]
+    assert world.ledger.reserved[0].rule == "platform"
+
+
+async def test_a_limit_that_fills_after_the_plan_leads_to_the_next_target() -> None:
+    limited = provider("one", priority=1, limits=ProviderLimits(concurrent_requests=1))
+    world = world_of(limited, provider("two", priority=2), one=[None])
+    task = asyncio.create_task(generate(world))
+    await until(lambda: len(world.providers.dispatched) == 1)
+    outcome = await generate(world)
+    assert outcome.served_by.provider.id == "two"
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (await generate(world)).served_by.provider.id == "one"
+
+
+async def test_the_door_is_looked_at_again_before_every_attempt() -> None:
+    world = world_of(provider("one", priority=1), provider("two", priority=2), one=[OVERLOADED])
+    world.health = TargetHealth(threshold=1)
+    planned_with_two = world.generator()
+
+    async def fail(dispatch: object) -> object:
+        health = world.health
+        health.failed(health.enter(key_of("two"), 0.0), OVERLOADED, asyncio.get_running_loop().time())
+        raise OVERLOADED
+
+    world.providers.generate = fail  # type: ignore[assignment, method-assign]
+    with pytest.raises(Unavailable) as failure:
+        await planned_with_two.generate(ask(), context())
+    assert failure.value.metadata["provider"] == "tenants/acme/providers/one"
+    assert [each.type for each in failure.value.precondition_violations] == ["COOLING_DOWN"]
+    assert world.ledger.open_attempts() == set()
+
+
+async def test_one_call_tries_a_target_that_has_cooled_down_and_the_others_go_elsewhere() -> None:
+    world = world_of(provider("one", priority=1), provider("two", priority=2), one=[OVERLOADED, None, answer()])
+    world.health = TargetHealth(threshold=1, cooldown_s=0.0)
+    assert (await generate(world)).served_by.provider.id == "two"
+    trial = asyncio.create_task(generate(world))
+    await until(lambda: len(world.providers.dispatched) == 3)
+    assert (await generate(world)).served_by.provider.id == "two"
+    trial.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await trial
+    assert (await generate(world)).served_by.provider.id == "one"
+
+
+async def test_a_stream_s_first_content_lets_the_others_back_in() -> None:
+    world = world_of(provider("one"), one=[OVERLOADED, [TextDelta("a"), None]])
+    world.health = TargetHealth(threshold=1, cooldown_s=0.0)
+    world.policy = replace(world.policy, max_retries=0)
+    with pytest.raises(Unavailable):
+        await generate(world)
+    stream = world.generator().stream(ask(), context())
+    await anext(stream)
+    assert (await generate(world)).served_by.provider.id == "one"
+    await stream.aclose()
+
+
+async def test_a_refused_key_rests_while_there_is_another_target() -> None:
+    world = world_of(provider("one", priority=1), provider("two", priority=2), one=[REFUSED])
+    assert [each.error_reason for each in (await generate(world)).attempts] == ["PROVIDER_KEY_REJECTED", ""]
+    second = await generate(world)
+    assert (len(second.attempts), second.served_by.provider.id) == (1, "two")
+
+
+async def test_the_only_provider_serves_as_soon_as_its_key_is_mended() -> None:
+    world = world_of(provider("one"), one=[REFUSED])
+    with pytest.raises(FailedPrecondition) as failure:
+        await generate(world)
+    assert failure.value.reason == "PROVIDER_KEY_REJECTED"
+    assert (await generate(world)).served_by.provider.id == "one"
+
+
+async def test_every_way_a_call_ends_leaves_nothing_under_way() -> None:
+    world = world_of(provider("one", limits=ProviderLimits(concurrent_requests=1)))
+    world.policy = replace(world.policy, max_retries=0)
+    endings: list[object] = [
+        answer(),
+        OVERLOADED,
+        ProviderError(Reason.PROVIDER_INVALID_REQUEST, status=400),
+        [TextDelta("a"), finished()],
+        [TextDelta("a"), OVERLOADED],
+        [OVERLOADED],
+    ]
+    for ending in endings:
+        world.providers.scripts["one"] = [ending]
+        try:
+            if isinstance(ending, list):
+                async for _ in world.generator().stream(ask(), context()):
+                    pass
+            else:
+                await generate(world)
+        except GatehouseError:
+            pass
+        assert world.health.under_way(key_of("one")) == 0
+    world.keys.results["tenants/acme/keys/one"] = Unavailable("VAULT_SEALED", "sealed")
+    with pytest.raises(Unavailable):
+        await generate(world)
+    assert world.health.under_way(key_of("one")) == 0
+    del world.keys.results["tenants/acme/keys/one"]
+    assert (await generate(world)).served_by.provider.id == "one"
