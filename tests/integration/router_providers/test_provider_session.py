@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import orjson
 import pytest
 
 from services.router.domain.errors import Reason
@@ -183,6 +184,47 @@ async def test_the_key_is_in_its_header_and_nowhere_else(session: HttpProviderSe
     assert CANARY not in f"{sent.method} {sent.path} {rest} {sent.body!r}"
     assert (sent.method, sent.path, rest["content-type"]) == ("POST", "/v1/chat/completions", "application/json")
     assert (rest["accept-encoding"], rest["x-gatehouse-attempt"]) == ("identity", "operation/1")
+
+
+async def test_the_options_of_openai_are_headers(session: HttpProviderSession) -> None:
+    options: dict[str, object] = {"organization": "org-1", "project": "proj-1"}
+    async with serving(answering(whole(HELLO_ANSWER))) as server:
+        await session.generate(dispatch(server.base_url, options=options))
+        await failure(session, dispatch(server.base_url, options=options), stream=True)
+        await session.generate(dispatch(server.base_url, options={"organization": "", "project": 7}))
+        await session.generate(dispatch(server.base_url, dialect="openai_compatible", options=options))
+    sent = [
+        {name: value for name, value in each.headers.items() if name.startswith("openai-")} for each in server.exchanges
+    ]
+    assert sent == [{"openai-organization": "org-1", "openai-project": "proj-1"}] * 2 + [{}] * 2
+
+
+@pytest.mark.parametrize("value", ["org\r\nx-evil: 1", "org\nx", "org\x00"])
+async def test_an_option_that_cannot_stand_in_a_header_is_not_sent(session: HttpProviderSession, value: str) -> None:
+    async with serving(answering(whole(HELLO_ANSWER))) as server:
+        error = await failure(session, dispatch(server.base_url, options={"organization": value}), stream=False)
+    assert error.reason is Reason.PROVIDER_BAD_RESPONSE
+    assert server.exchanges == []
+
+
+@pytest.mark.parametrize(
+    ("options", "limit_field", "asks_for_usage"),
+    [
+        ({}, "max_tokens", True),
+        ({"output_limit_field": "max_completion_tokens"}, "max_completion_tokens", True),
+        ({"stream_usage": False}, "max_tokens", False),
+        ({"output_limit_field": 7, "stream_usage": "no"}, "max_tokens", True),
+    ],
+)
+async def test_the_options_of_compatible_servers_are_obeyed(
+    session: HttpProviderSession, options: dict[str, object], limit_field: str, asks_for_usage: bool
+) -> None:
+    async with serving(answering(whole(HELLO_ANSWER))) as server:
+        call = dispatch(server.base_url, dialect="openai_compatible", output_limit=9, options=options)
+        await failure(session, call, stream=True)
+    body = orjson.loads(server.exchanges[0].body)
+    assert {name: value for name, value in body.items() if name.startswith("max_")} == {limit_field: 9}
+    assert ("stream_options" in body) is asks_for_usage
 
 
 async def test_no_header_is_sent_for_a_provider_without_a_key(session: HttpProviderSession) -> None:

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from services.router.domain.configuration import ProviderTimeouts
 from services.router.domain.errors import Reason
 from services.router.domain.generation import Finished, FinishReason, TextDelta
 from tests.integration.router_providers.wire import (
@@ -61,6 +62,42 @@ async def test_silence_ends_by_the_timer_of_its_phase(answer: Answer, stream: bo
     assert (error.reason, error.timer, error.sent) == (Reason.PROVIDER_TIMEOUT, timer, True)
 
 
+async def dribbling(exchange: Exchange) -> None:
+    await exchange.send(STREAM_HEAD)
+    while True:
+        await exchange.send(piece(delta("Hi")))
+        await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize(
+    ("answer", "stream", "timer"),
+    [
+        (silent, True, "first_event"),
+        (half_a_body, False, "first_event"),
+        (only_a_beginning, True, "idle"),
+        (silent, True, "total"),
+        (half_a_body, False, "total"),
+        (only_a_beginning, True, "total"),
+        (dribbling, True, "total"),
+    ],
+)
+async def test_a_provider_has_timers_of_its_own(answer: Answer, stream: bool, timer: str) -> None:
+    timeouts = ProviderTimeouts(**{f"{timer}_s": 0.1})
+    async with open_session() as session, serving(answer) as server:
+        error = await failure(session, dispatch(server.base_url, timeouts=timeouts), stream=stream)
+    assert (error.reason, error.timer, error.sent) == (Reason.PROVIDER_TIMEOUT, timer, True)
+
+
+async def test_a_providers_longer_timer_holds_too() -> None:
+    async def late(exchange: Exchange) -> None:
+        await asyncio.sleep(0.15)
+        await exchange.send(whole({"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}))
+
+    timeouts = ProviderTimeouts(first_event_s=10, total_s=10)
+    async with open_session(first_event_s=0.05) as session, serving(late) as server:
+        assert (await session.generate(dispatch(server.base_url, timeouts=timeouts))).text == "Hi"
+
+
 async def test_the_first_event_timer_runs_from_the_call_not_from_the_head() -> None:
     loop = asyncio.get_running_loop()
     answered = 0.0
@@ -100,6 +137,10 @@ async def test_a_host_that_takes_no_connection_ends_by_the_connect_timer() -> No
             other = waiting.enter_context(socket.socket())
             other.setblocking(False)
             other.connect_ex(address)
+        base_url = f"http://127.0.0.1:{address[1]}/v1"
         async with open_session(connect_s=0.2) as session:
-            error = await failure(session, dispatch(f"http://127.0.0.1:{address[1]}/v1"), stream=False)
-    assert (error.reason, error.timer, error.sent) == (Reason.PROVIDER_TIMEOUT, "connect", False)
+            error = await failure(session, dispatch(base_url), stream=False)
+        async with open_session() as session:
+            own = await failure(session, dispatch(base_url, timeouts=ProviderTimeouts(connect_s=0.2)), stream=False)
+    for each in (error, own):
+        assert (each.reason, each.timer, each.sent) == (Reason.PROVIDER_TIMEOUT, "connect", False)

@@ -17,7 +17,7 @@ from libs.core.endpoints import EndpointRules
 from libs.core.resource_names import Owner
 from libs.core.secret import Secret
 from libs.rpc.name_lookup import NameLookup
-from services.router.domain.configuration import Model, Provider
+from services.router.domain.configuration import Model, Provider, ProviderTimeouts
 from services.router.domain.errors import ProviderError
 from services.router.domain.generation import Generation, Message, ProviderEvent, Role, Text
 from services.router.domain.ports import Dispatch
@@ -195,6 +195,8 @@ def dispatch(
     key: str | None = CANARY,
     model: str = "sandbox-small",
     output_limit: int | None = None,
+    timeouts: ProviderTimeouts = ProviderTimeouts(),  # noqa: B008 - it is frozen
+    options: Mapping[str, object] | None = None,
 ) -> Dispatch:
     """A call of `request` at the provider under `base_url`."""
     provider = Provider(
@@ -210,6 +212,8 @@ def dispatch(
         is_default=True,
         priority=0,
         models={},
+        timeouts=timeouts,
+        options=options or {},
     )
     return Dispatch(
         target=Target(

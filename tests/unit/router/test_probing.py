@@ -84,7 +84,7 @@ class World:
         return await prober(Probe(endpoint=endpoint, key=key, model=model, timeout_s=7.0))
 
 
-def failing(error: Exception) -> Callable[[], frozenset[str]]:
+def failing(error: BaseException) -> Callable[[], frozenset[str]]:
     def answers() -> frozenset[str]:
         raise error
 
