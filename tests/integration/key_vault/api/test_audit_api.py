@@ -22,6 +22,7 @@ from tests.integration.key_vault.api.served_key_vault import (
     error_of,
     served_key_vault,
 )
+from tests.integration.storage.audit_log import database_owner
 from tests.vault import ThrowAwayVault
 
 ACME = "tenants/acme"
@@ -173,25 +174,12 @@ async def execute(database_url: str, *statements: str) -> None:
 
 
 async def without_triggers(served: ServedKeyVault, *statements: str) -> None:
-    url = served.settings.database_url
-    if url.startswith("sqlite"):
+    def run() -> None:
+        with database_owner(served.settings.database_url) as connection:
+            for statement in statements:
+                connection.execute(text(statement))
 
-        def triggers() -> list[str]:
-            engine = create_engine(url)
-            with engine.begin() as connection:
-                names = connection.scalars(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).all()
-            engine.dispose()
-            return list(names)
-
-        drops = [f"DROP TRIGGER {name}" for name in await asyncio.to_thread(triggers)]
-        await execute(url, *drops, *statements)
-    else:
-        await execute(
-            url,
-            "GRANT ALL ON audit_events TO CURRENT_USER",
-            "ALTER TABLE audit_events DISABLE TRIGGER USER",
-            *statements,
-        )
+    await asyncio.to_thread(run)
 
 
 @pytest.mark.parametrize(
