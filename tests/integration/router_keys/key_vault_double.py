@@ -64,6 +64,17 @@ class KeyVaultDouble(KeyAccessServiceServicer):
         self.reports.append(list(request.outcomes))
         return pb.ReportKeyOutcomesResponse()
 
+    async def CheckKeys(self, request: pb.CheckKeysRequest, context: Any) -> pb.CheckKeysResponse:  # noqa: N802 - the name in the proto
+        """Every key that was put here could be opened, and no other."""
+        return pb.CheckKeysResponse(
+            results=[
+                pb.KeyCheckResult(
+                    usability=pb.KEY_USABILITY_USABLE if item.name in self.keys else pb.KEY_USABILITY_MISSING
+                )
+                for item in request.items
+            ]
+        )
+
     def reported(self) -> list[pb.KeyOutcome]:
         """All outcomes of all reports."""
         return [outcome for report in self.reports for outcome in report]

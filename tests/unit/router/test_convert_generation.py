@@ -146,12 +146,18 @@ RESULT = message_pb2.ToolResult(tool_call_id="c", content="42")
         (_set(labels={"Bad": "x"}), "generation.labels['Bad']"),
         (_set(labels={f"k{n}": "x" for n in range(17)}), "generation.labels"),
         (_set(request_id="not-a-uuid"), "generation.request_id"),
+        (_set(session="s" * 129), "generation.session"),
+        (_set(session="tab\there"), "generation.session"),
     ],
 )
 def test_a_wrong_field_is_named(change: Callable[[pb.Generation], None], field: str) -> None:
     message = valid()
     change(message)
     assert field in wrong_fields(message)
+
+
+def test_a_session_of_128_printable_characters_converts() -> None:
+    assert generation(pb.Generation(messages=[USER], session="é" * 128)).session == "é" * 128
 
 
 def test_all_wrong_fields_are_named_at_once() -> None:
