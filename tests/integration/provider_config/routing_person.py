@@ -51,19 +51,15 @@ class RoutingPerson(Person):
             await self("CreateModel", models_pb.CreateModelRequest(parent=name, model_id=model))
 
     async def route(self, task: str = "t", *providers: str, **fields: Any) -> Any:
+        targets = [route_pb2.RouteTarget(provider=each) for each in providers or ("main",)]
         request = routes_pb.CreateRouteRequest(
             parent=fields.pop("parent", "tenants/acme"),
             route_id=task,
             request_id=fields.pop("request_id", ""),
             validate_only=fields.pop("validate_only", False),
-            route=route_pb2.Route(
-                **{
-                    "strategy": PRIORITY,
-                    "targets": [route_pb2.RouteTarget(provider=each) for each in providers or ("main",)],
-                }
-                | fields
-            ),
         )
+        values: dict[str, Any] = {"strategy": PRIORITY, "targets": targets} | fields
+        request.route.CopyFrom(route_pb2.Route(**values))
         return await self("CreateRoute", request)
 
     async def change_route(self, mask: str = "", **fields: Any) -> Any:

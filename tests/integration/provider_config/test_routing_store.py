@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from libs.core.errors import Aborted, GatehouseError, InvalidArgument, ResourceExhausted
 from libs.core.resource_names import ModelName, Owner, ProfileName, ProviderName, RouteName
@@ -288,6 +288,23 @@ async def test_who_names_what_is_known_as_long_as_they_do(store: ConfigStore) ->
     assert await store.read(lambda transaction: list(transaction.users_of(spare, None))) == []
 
 
+async def test_a_choice_is_checked_anew_when_it_comes_to_mean_another_provider(store: ConfigStore) -> None:
+    class Racing(FakeKeys):
+        async def check(self, wanted: Any) -> Any:
+            if not self.asked:
+                await provide(store, "main", owner=USER)
+            return await super().check(wanted)
+
+    await provide(store)
+    keys = Racing()
+    preferred = (await prefer(store, keys, preferred="main")).resource.settings.preferred
+    assert preferred == Choice(provider=ProviderName(USER, "main"))
+    assert [[str(name) for name, _ in asked] for asked in keys.asked] == [
+        ["tenants/acme/keys/prod"],
+        ["tenants/acme/users/ann/keys/prod"],
+    ]
+
+
 # On a database only: several processes.
 
 
@@ -364,6 +381,10 @@ async def test_nothing_stays_of_what_was_deleted(config_url: str) -> None:
         await profile(store, FakeKeys(), "work", providers=["main"])
         await store.write(partial(delete_route, name=_NAME, etag="", act=act()))
         await store.write(partial(delete_profile, name=ProfileName("acme", "ann", "work"), etag="", act=act()))
-        for table, rows in ((provider_references, select(func.count()).select_from(provider_references)),
-                            (versions, select(func.count()).where(versions.c.kind == "route"))):  # fmt: skip
-            assert await database.read(lambda connection, rows=rows: connection.scalars(rows).one()) == 0, table.name
+        remembered = await database.read(
+            lambda connection: [
+                *connection.execute(select(provider_references)),
+                *connection.execute(select(versions).where(versions.c.kind == "route")),
+            ]
+        )
+        assert remembered == []
