@@ -128,9 +128,21 @@ def compare(place: Place, shape: Shape, before: Message | None, wanted: Message,
         shape=shape,
         message=wanted,
         before=before,
-        fields=tuple(change for key in keys for change in field_changes(key, old.get(key), new.get(key))),
+        fields=tuple(
+            change
+            for key in keys
+            for change in field_changes(key, None if before is None else _said(shape, old, key), _said(shape, new, key))
+        ),
         mask=tuple(sorted(shape.by_key[key].in_message for key in keys)),
     )
+
+
+def _said(shape: Shape, document: Mapping[str, Any], key: str) -> Any:
+    """A value, or the default that holds in its place."""
+    each = shape.by_key[key]
+    if key in document or each.default is None:
+        return document.get(key)
+    return each.kind.write(each.default, "")
 
 
 def field_changes(path: str, before: Any, after: Any) -> Iterator[FieldChange]:

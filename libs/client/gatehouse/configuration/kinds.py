@@ -286,7 +286,8 @@ class Options:
                         reading.wrong(value, joined(path, name), CLEAR_KEY)
                 return {name: self._plain(value, joined(path, name), reading) for name, value in node.entries.items()}
             case Scalar():
-                return _plain_scalar(node) if node.plain else text_in(node, path, reading)
+                text = text_in(node, path, reading)
+                return _plain_scalar(node) if node.plain and text is not WRONG else text
 
     def write(self, value: Any, _parent: str) -> dict[str, Any]:
         """Plain data for YAML."""

@@ -176,7 +176,7 @@ PROVIDER = Shape(
         Field(key="key", kind=Own("keys"), kept=True),
         Field(key="default_model", kind=Id()),
         Field(key="active", kind=Flag(), default=True),
-        Field(key="is_default", kind=Flag()),
+        Field(key="is_default", kind=Flag(), default=False),
         Field(key="priority", kind=Integer(0, 1000), default=100),
         Field(key="weight", kind=Integer(0, 1_000_000)),
         Field(key="default_for_tasks", kind=Listed(Id(), 32, unique=True, what="task")),

@@ -24,7 +24,7 @@ MAX_DEPTH = 40
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _SHOWN = 60
-_CORE_TAG = "tag:yaml.org,2002:"
+_CORE_TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +201,7 @@ class _Builder:
         return Entries(entries=frame.entries, lines=frame.lines, line=frame.line, size=size, depth=depth)
 
     def _refuse_tag(self, tag: str | None, line: int) -> None:
-        if tag is not None and not tag.startswith(_CORE_TAG) and tag != "!":
+        if tag not in {None, "!"} and tag not in _CORE_TAGS:
             raise _Unusable(line, self._path(), "tags such as !include are not understood")
 
     def _path(self) -> str:
