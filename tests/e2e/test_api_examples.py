@@ -23,6 +23,7 @@ def test_the_examples_of_the_api_guide_work(stack: LocalStack, capsys: pytest.Ca
         **{service.upper(): endpoint for service, endpoint in profile.endpoints.items()},
         "CA_FILE": str(stack.layout.ca_certificate),
         "TOKEN": mint_token(stack.issuer, tenant=tenant, user="ann"),
+        "ORIGIN": stack.sandbox_url,
         "BASE_URL": f"{stack.sandbox_url}/v1",
         "API_KEY": b"sk-sandbox-guide",
     }
