@@ -185,8 +185,8 @@ async def test_a_router_that_says_no_more_still_hears(stack: Stack) -> None:
 async def test_of_what_a_router_resumes_it_is_sent_what_it_missed_and_nothing_else(stack_of_two: Stack) -> None:
     one, two = await stack_of_two.start(), await stack_of_two.start()
     tenants = [f"t{number}" for number in range(5)]
-    for tenant in tenants:
-        revision = await _create(stack_of_two, one, parent=f"tenants/{tenant}")
+    revisions = [await _create(stack_of_two, one, parent=f"tenants/{tenant}") for tenant in tenants]
+    revision = max(revisions)
     missed = await _create(stack_of_two, one, "missed", parent="tenants/t3")
     router = Router(two.internal)
     await router.resume(**dict.fromkeys(tenants, revision))

@@ -11,10 +11,10 @@ from gatehouse.providerconfig.v1 import snapshot_service_pb2 as pb
 ACME = "tenants/acme"
 
 
-def provider(name: str, *models: str, scope: str = ACME, **fields: Any) -> pb.ProviderSnapshot:
+def provider(name: str, *models: str, scope: str = ACME) -> pb.ProviderSnapshot:
     full = f"{scope}/providers/{name}"
     return pb.ProviderSnapshot(
-        provider=provider_pb2.Provider(name=full, **({"type": "openai", "active": True} | fields)),
+        provider=provider_pb2.Provider(name=full, type="openai", active=True),
         models=[model_pb2.Model(name=f"{full}/models/{each}", provider_model_id=each, enabled=True) for each in models],
     )
 
