@@ -26,6 +26,7 @@ from rich.console import Console
 
 from tests.bench import bare_relay, load
 from tests.bench.measure import IN_FLIGHT, Bench, measure_idle, measure_keys, measure_stream, measure_unary
+from tests.bench.planning import measure_planning, slowest_us
 from tests.bench.processes import BenchError, free_ports, memory_mb, read_line, running
 from tests.bench.report import promises, show
 from tests.bench.stack import API_KEY, GATEWAY, MODEL, Management, Stack, serving
@@ -62,6 +63,8 @@ def _run(scratch: Path, options: argparse.Namespace, console: Console) -> dict[s
         console.print(f"[dim]{time.monotonic() - began:5.1f} s[/] {text}")
 
     machine = _machine(scratch)
+    say("measuring the choice of targets …")
+    plan = measure_planning()
     say("starting the whole stack for the first time …")
     with serving(scratch / "state") as stack:
         first_s = stack.start_s
@@ -103,6 +106,8 @@ def _run(scratch: Path, options: argparse.Namespace, console: Console) -> dict[s
         "start": {"first_s": first_s, "again_s": stack.start_s},
         "memory_mb": memory,
         "idle_cpu_ms_per_s": idle,
+        "plan": plan,
+        "slowest_plan_us": slowest_us(plan),
         "ledger": {"calls": calls, "accounted": accounted},
         "machine": {**machine, "other_cpu_share": unary.other_cpu_share},
         "rounds": options.rounds,

@@ -6,11 +6,10 @@ import time
 
 from gatehouse.router.v1 import generation_service_pb2 as pb
 from gatehouse.router.v1 import provider_health_service_pb2 as health_pb
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from libs.core.errors import FieldViolation, InvalidArgument
 from libs.core.page_tokens import decode_page_token
-from services.router.api.plans import duration, money, target_to_pb, trace_to_pb
+from services.router.api.plans import write_duration, write_money, write_target, write_trace
 from services.router.domain.call import CallContext
 from services.router.domain.configuration import CAPABILITY_NAMES
 from services.router.domain.explain import Explanation, HealthReport
@@ -29,28 +28,29 @@ _PARTS_OF_A_PLACE = 4
 
 def explanation_to_pb(explanation: Explanation) -> pb.ExplainRouteResponse:
     """The plan of a call, with the likely cost of each target."""
-    trace = trace_to_pb(explanation.plan, explanation.configuration_age_s)
-    for target, cost in zip(trace.targets, explanation.costs, strict=True):
+    response = pb.ExplainRouteResponse(warnings=explanation.warnings)
+    write_trace(response.trace, explanation.plan, explanation.configuration_age_s)
+    for target, cost in zip(response.trace.targets, explanation.costs, strict=True):
         if cost is not None:
-            target.estimated_cost.CopyFrom(money(cost))
-    return pb.ExplainRouteResponse(trace=trace, warnings=explanation.warnings)
+            write_money(target.estimated_cost, cost)
+    return response
 
 
 def estimate_to_pb(estimate: CostEstimate) -> pb.CostEstimate:
     """What a call would cost at one target."""
     message = pb.CostEstimate(
-        target=target_to_pb(estimate.target),
         likely_input_tokens=estimate.likely.input_tokens,
         likely_output_tokens=estimate.likely.output_tokens,
         most_input_tokens=estimate.most.input_tokens,
         most_output_tokens=estimate.most.output_tokens,
         assumptions=estimate.assumptions,
     )
+    write_target(message.target, estimate.target)
     if estimate.likely_cost is not None:
-        message.likely_cost.CopyFrom(money(estimate.likely_cost))
-        message.target.estimated_cost.CopyFrom(money(estimate.likely_cost))
+        write_money(message.likely_cost, estimate.likely_cost)
+        write_money(message.target.estimated_cost, estimate.likely_cost)
     if estimate.most_cost is not None:
-        message.most_cost.CopyFrom(money(estimate.most_cost))
+        write_money(message.most_cost, estimate.most_cost)
     return message
 
 
@@ -72,8 +72,8 @@ def model_to_pb(visible: VisibleModel) -> pb.AvailableModel:
         message.cause, message.description = obstacle.cause.value, obstacle.description
     if model.price is not None:
         # Pico-USD per token are micro-USD per million tokens.
-        message.input_price_per_million.CopyFrom(money(model.price.input * _NANO_PER_MICRO))
-        message.output_price_per_million.CopyFrom(money(model.price.output * _NANO_PER_MICRO))
+        write_money(message.input_price_per_million, model.price.input * _NANO_PER_MICRO)
+        write_money(message.output_price_per_million, model.price.output * _NANO_PER_MICRO)
     return message
 
 
@@ -111,12 +111,11 @@ def place_in(token: str, arguments: dict[str, object]) -> Place | None:
 
 def health_to_pb(report: HealthReport) -> health_pb.ListProviderHealthResponse:
     """How providers do."""
-    return health_pb.ListProviderHealthResponse(
-        targets=[_target_health(each) for each in report.targets],
-        configuration=health_pb.ConfigurationState(
-            connected=report.connected, age=duration(report.age_s), revision=report.revision
-        ),
-    )
+    response = health_pb.ListProviderHealthResponse(targets=map(_target_health, report.targets))
+    state = response.configuration
+    state.connected, state.revision = report.connected, report.revision
+    write_duration(state.age, report.age_s)
+    return response
 
 
 def _target_health(report: TargetReport) -> health_pb.ProviderHealth:
@@ -131,9 +130,7 @@ def _target_health(report: TargetReport) -> health_pb.ProviderHealth:
         calls_under_way=report.under_way,
     )
     if report.average_first_content_s is not None:
-        message.average_first_content.CopyFrom(duration(report.average_first_content_s))
+        write_duration(message.average_first_content, report.average_first_content_s)
     if report.state is BreakerState.OPEN:
-        cooling_until = Timestamp()
-        cooling_until.FromNanoseconds(time.time_ns() + int(report.cooling_s * 1e9))
-        message.cooling_until.CopyFrom(cooling_until)
+        message.cooling_until.FromNanoseconds(time.time_ns() + int(report.cooling_s * 1e9))
     return message

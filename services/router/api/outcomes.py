@@ -8,7 +8,7 @@ from gatehouse.router.v1 import generation_pb2, message_pb2
 from gatehouse.router.v1 import generation_service_pb2 as pb
 
 from libs.core.money import TokenCounts
-from services.router.api.plans import duration, money, target_to_pb, trace_to_pb
+from services.router.api.plans import write_duration, write_money, write_target, write_trace
 from services.router.domain.call import Outcome, StreamInterrupted
 from services.router.domain.generate import Completed, Started, StreamEvent
 from services.router.domain.generation import Answer, FinishReason, TextDelta, ToolArgumentsDelta, ToolCallStarted
@@ -25,14 +25,17 @@ _FINISH_REASONS = {
 
 def answer_to_pb(answer: Answer, outcome: Outcome) -> pb.GenerateResponse:
     """A complete answer."""
-    message = message_pb2.Message(role=message_pb2.ROLE_ASSISTANT)
+    response = pb.GenerateResponse()
+    message = response.message
+    message.role = message_pb2.ROLE_ASSISTANT
     if answer.text:
         message.parts.add(text=answer.text)
     for call in answer.tool_calls:
         message.parts.add(
             tool_call=message_pb2.ToolCall(id=call.id, name=call.name, arguments_json=call.arguments_json)
         )
-    return pb.GenerateResponse(message=message, outcome=_outcome(outcome))
+    _write_outcome(response.outcome, outcome)
+    return response
 
 
 def event_to_pb(event: StreamEvent) -> pb.StreamGenerateResponse:
@@ -47,59 +50,54 @@ def event_to_pb(event: StreamEvent) -> pb.StreamGenerateResponse:
         case ToolCallStarted(index, call_id, name):
             return pb.StreamGenerateResponse(tool_call_started=pb.ToolCallStarted(index=index, id=call_id, name=name))
         case Started(operation_id, target):
-            return pb.StreamGenerateResponse(started=pb.Started(operation_id=operation_id, target=target_to_pb(target)))
+            response = pb.StreamGenerateResponse(started=pb.Started(operation_id=operation_id))
+            write_target(response.started.target, target)
+            return response
         case Completed(outcome):
-            return pb.StreamGenerateResponse(completed=pb.Completed(outcome=_outcome(outcome)))
+            response = pb.StreamGenerateResponse()
+            _write_outcome(response.completed.outcome, outcome)
+            return response
         case _:
             assert_never(event)
 
 
 def partial_to_pb(error: StreamInterrupted) -> generation_pb2.PartialOutcome:
     """What was used before a stream broke."""
-    return generation_pb2.PartialOutcome(
-        operation_id=error.operation_id,
-        served_by=target_to_pb(error.target),
-        usage=_usage(error.usage),
-        estimated=error.estimated,
-    )
+    partial = generation_pb2.PartialOutcome(operation_id=error.operation_id, estimated=error.estimated)
+    write_target(partial.served_by, error.target)
+    _write_usage(partial.usage, error.usage)
+    return partial
 
 
-def _outcome(outcome: Outcome) -> generation_pb2.Outcome:
-    gateway_s = max(0.0, outcome.total_s - outcome.provider_s)
-    latency = generation_pb2.Latency(
-        total=duration(outcome.total_s), provider=duration(outcome.provider_s), gateway=duration(gateway_s)
-    )
+def _write_outcome(message: generation_pb2.Outcome, outcome: Outcome) -> None:
+    message.operation_id = outcome.operation_id
+    message.finish_reason = _FINISH_REASONS[outcome.finish_reason]
+    message.raw_finish_reason = outcome.raw_finish_reason
+    if outcome.usage is not None:
+        _write_usage(message.usage, outcome.usage)
+    if outcome.cost is not None:
+        write_money(message.cost, outcome.cost)
+    write_target(message.served_by, outcome.served_by)
+    for each in outcome.attempts:
+        attempt = message.attempts.add(number=each.number, key_version=each.key_version, error_reason=each.error_reason)
+        write_target(attempt.target, each.target)
+        write_duration(attempt.duration, each.duration_s)
+    if outcome.warnings:
+        message.warnings.extend(outcome.warnings)
+    latency = message.latency
+    write_duration(latency.total, outcome.total_s)
+    write_duration(latency.provider, outcome.provider_s)
+    write_duration(latency.gateway, max(0.0, outcome.total_s - outcome.provider_s))
     if outcome.first_content_s is not None:
-        latency.first_content.CopyFrom(duration(outcome.first_content_s))
-    served_by = target_to_pb(outcome.served_by)
-    return generation_pb2.Outcome(
-        operation_id=outcome.operation_id,
-        finish_reason=_FINISH_REASONS[outcome.finish_reason],
-        raw_finish_reason=outcome.raw_finish_reason,
-        usage=_usage(outcome.usage) if outcome.usage is not None else None,
-        cost=money(outcome.cost) if outcome.cost is not None else None,
-        served_by=served_by,
-        attempts=[
-            generation_pb2.Attempt(
-                number=each.number,
-                target=served_by if each.target is outcome.served_by else target_to_pb(each.target),
-                key_version=each.key_version,
-                error_reason=each.error_reason,
-                duration=duration(each.duration_s),
-            )
-            for each in outcome.attempts
-        ],
-        warnings=outcome.warnings,
-        latency=latency,
-        trace=trace_to_pb(outcome.plan, outcome.configuration_age_s),
-    )
+        write_duration(latency.first_content, outcome.first_content_s)
+    write_trace(message.trace, outcome.plan, outcome.configuration_age_s)
 
 
-def _usage(tokens: TokenCounts) -> generation_pb2.TokenUsage:
-    return generation_pb2.TokenUsage(
-        input_tokens=tokens.input_tokens,
-        cache_read_tokens=tokens.cache_read_tokens,
-        cache_write_tokens=tokens.cache_write_tokens,
-        output_tokens=tokens.output_tokens,
-        reasoning_tokens=tokens.reasoning_tokens,
-    )
+def _write_usage(message: generation_pb2.TokenUsage, tokens: TokenCounts) -> None:
+    message.input_tokens = tokens.input_tokens
+    message.cache_read_tokens = tokens.cache_read_tokens
+    message.cache_write_tokens = tokens.cache_write_tokens
+    message.output_tokens = tokens.output_tokens
+    message.reasoning_tokens = tokens.reasoning_tokens
+    # Also usage of nothing was reported.
+    message.SetInParent()

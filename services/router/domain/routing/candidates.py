@@ -34,8 +34,8 @@ class Candidates:
     """
 
     __slots__ = (
-        "_configuration", "_early", "_excluded", "_judge", "_last_served", "_mendable", "_only", "_plan",
-        "_platform_allowed", "_seen", "_user", "rejected", "targets",
+        "_early", "_excluded", "_judge", "_last_served", "_mendable", "_only", "_plan", "_platform",
+        "_platform_allowed", "_seen", "_tenant", "_users", "rejected", "targets",
     )  # fmt: skip
 
     def __init__(
@@ -51,9 +51,11 @@ class Candidates:
     ) -> None:
         self.targets: list[Target] = []
         self.rejected: list[Rejected] = []
-        self._configuration = configuration
+        self._tenant = configuration.tenant
+        self._platform = configuration.platform
         self._judge = judge
-        self._user = user
+        # Whose providers the caller may use beside its own: those of no user.
+        self._users = (None, user)
         self._plan = plan
         self._only = only
         self._platform_allowed = platform_allowed
@@ -72,7 +74,12 @@ class Candidates:
         if key in self._seen:
             return
         self._seen.add(key)
-        obstacle = self._forbidden(provider) or self._judge.obstacle(provider, model, wanted, key)
+        if not self._platform_allowed and provider.owner.tenant is None:
+            obstacle: Obstacle | None = _NOT_ALLOWED
+        elif self._only and provider.name not in self._only:
+            obstacle = _NOT_IN_PROFILE
+        else:
+            obstacle = self._judge.obstacle(provider, model, wanted, key)
         if obstacle is None:
             assert model is not None  # noqa: S101 - else there is an obstacle
             if not self.targets:
@@ -183,10 +190,5 @@ class Candidates:
             self._seen.discard(key)
 
     def _visible(self, name: str) -> Provider | None:
-        provider = self._configuration.tenant.provider(name) or self._configuration.platform.provider(name)
-        return provider if provider is not None and provider.owner.user in (None, self._user) else None
-
-    def _forbidden(self, provider: Provider) -> Obstacle | None:
-        if not self._platform_allowed and provider.owner.tenant is None:
-            return _NOT_ALLOWED
-        return _NOT_IN_PROFILE if self._only and provider.name not in self._only else None
+        provider = self._tenant.provider(name) or self._platform.provider(name)
+        return provider if provider is not None and provider.owner.user in self._users else None

@@ -91,17 +91,7 @@ class Judge:
             return Obstacle(
                 Cause.CONTEXT_TOO_LONG, "the conversation exceeds {} tokens of context", (model.context_tokens,)
             )
-        return self.passing(provider, model, key)
-
-    def lacking(self, model: Model, needed: int) -> Obstacle | None:
-        """The obstacle that a model cannot do all of the mask `needed`."""
-        missing = needed & ~model.capabilities.mask
-        if not missing:
-            return None
-        return Obstacle(Cause.CAPABILITY_MISSING, "its model {!r} cannot do {}", (model.id, _CapabilityList(missing)))
-
-    def passing(self, provider: Provider, model: Model, key: HealthKey) -> Obstacle | None:
-        """An obstacle that passes by itself: a limit, or a rest after failures."""
+        # What passes by itself: a limit, or a rest after failures.
         if provider.limits is not None:
             tokens = self._size.most_input_tokens + output_limit(self._request, provider, model)
             exceeded = self._limits.exceeded(provider, provider.limits, tokens, self._now)
@@ -109,6 +99,13 @@ class Judge:
                 return Obstacle(Cause.RATE_LIMITED, exceeded.words, exceeded.values)
         pause = self._health.pause(key, self._now)
         return paused(pause) if pause is not None else None
+
+    def lacking(self, model: Model, needed: int) -> Obstacle | None:
+        """The obstacle that a model cannot do all of the mask `needed`."""
+        missing = needed & ~model.capabilities.mask
+        if not missing:
+            return None
+        return Obstacle(Cause.CAPABILITY_MISSING, "its model {!r} cannot do {}", (model.id, _CapabilityList(missing)))
 
 
 def paused(pause: Pause) -> Obstacle:
