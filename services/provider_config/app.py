@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
 
@@ -21,7 +22,7 @@ from libs.catalogue.model_catalogue import ModelCatalogue
 from libs.core.audit_authors import Occasion
 from libs.core.audit_log import append_all
 from libs.core.audit_seal import HeadSeal
-from libs.core.clock import SystemClock
+from libs.core.clock import Clock, SystemClock
 from libs.core.endpoints import EndpointRules
 from libs.rpc.channels import open_channel
 from libs.rpc.databases import open_database, wrong_seal
@@ -41,10 +42,14 @@ from services.provider_config.api.route_service import RouteServicer
 from services.provider_config.api.snapshot_service import SnapshotServicer
 from services.provider_config.clients.addresses import ResolvedAddresses
 from services.provider_config.clients.key_vault import KeyVaultClient
+from services.provider_config.clients.router import RouterClient
 from services.provider_config.domain.checked_choices import CheckedChoices
+from services.provider_config.domain.ports import ConfigStore
+from services.provider_config.domain.probe_provider import Probing
 from services.provider_config.domain.provider_reach import ReachChecks
 from services.provider_config.domain.provider_rules import ProviderRules
 from services.provider_config.domain.snapshot_feed import SnapshotFeed
+from services.provider_config.domain.sync_models import ModelSync
 from services.provider_config.settings import Settings
 from services.provider_config.storage.store import APPEND_ONLY, MIGRATIONS, SqlConfigStore
 
@@ -82,10 +87,14 @@ async def compose(settings: Settings, service: Service) -> None:
     lookup = NameLookup()
     service.on_close("name lookup", lookup.close)
     reach = ReachChecks(store=store, keys=keys, addresses=ResolvedAddresses(endpoints, lookup))
-    service.add(add_ProviderServiceServicer_to_server, ProviderServicer(store, reach, clock=clock, rules=rules))
+    probing = _probing(settings, service, store, clock)
+    service.add(
+        add_ProviderServiceServicer_to_server, ProviderServicer(store, reach, probing, clock=clock, rules=rules)
+    )
     # Reading the catalogue takes a quarter of a second: now, not at the first call.
     catalogue = await asyncio.to_thread(ModelCatalogue, clock)
-    service.add(add_ModelServiceServicer_to_server, ModelServicer(store, clock=clock, catalogue=catalogue))
+    sync = ModelSync(probing=probing, catalogue=catalogue, new_uid=_new_uid)
+    service.add(add_ModelServiceServicer_to_server, ModelServicer(store, sync, clock=clock, catalogue=catalogue))
     service.add(add_RouteServiceServicer_to_server, RouteServicer(store, clock=clock))
     choices = CheckedChoices(store=store, keys=keys)
     service.add(add_PreferenceServiceServicer_to_server, PreferenceServicer(store, choices, clock=clock))
@@ -104,6 +113,18 @@ def _keys(settings: Settings, service: Service) -> KeyVaultClient:
     channel = open_channel(settings.key_vault_target, settings)
     service.on_close("key-vault channel", channel.close)
     return KeyVaultClient(channel, timeout_s=settings.key_vault_timeout_s)
+
+
+def _probing(settings: Settings, service: Service, store: ConfigStore, clock: Clock) -> Probing:
+    channel = open_channel(settings.router_target, settings)
+    service.on_close("router channel", channel.close)
+    return Probing(
+        store=store,
+        router=RouterClient(channel),
+        clock=clock,
+        timeout=timedelta(seconds=settings.probe_timeout_s),
+        floor=timedelta(seconds=settings.probe_floor_s),
+    )
 
 
 def _new_uid() -> str:

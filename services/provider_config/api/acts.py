@@ -5,8 +5,18 @@ from __future__ import annotations
 import uuid
 
 from libs.core.clock import Clock
+from libs.core.secret import Secret
 from libs.rpc.authors import current_author
+from libs.rpc.context import current
 from services.provider_config.domain.changes import Act
+
+
+def current_token() -> Secret:
+    """The token that the call being served was made with, to be forwarded. Raises LookupError for a service's call."""
+    token = current().caller.token
+    if token is None:
+        raise LookupError("a service has no token")
+    return token
 
 
 def current_act(action: str, clock: Clock) -> Act:

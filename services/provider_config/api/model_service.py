@@ -13,8 +13,8 @@ from libs.core.page_tokens import encode_page_token
 from libs.core.resource_names import ModelName, ProviderName
 from libs.telemetry import names
 from libs.telemetry.logs import get_logger
-from services.provider_config.api import convert, read_models
-from services.provider_config.api.acts import current_act
+from services.provider_config.api import convert, read_models, read_probes
+from services.provider_config.api.acts import current_act, current_token
 from services.provider_config.api.read_names import page_in
 from services.provider_config.api.request_ids import remembered_as
 from services.provider_config.domain.catalogue import Catalogue
@@ -23,6 +23,7 @@ from services.provider_config.domain.create_model import CreateModel, create_mod
 from services.provider_config.domain.delete_model import delete_model
 from services.provider_config.domain.look_up import get_model, list_models
 from services.provider_config.domain.ports import ConfigStore, Transaction
+from services.provider_config.domain.sync_models import ModelSync
 from services.provider_config.domain.update_model import update_model
 
 _log = get_logger(__name__)
@@ -31,8 +32,9 @@ _log = get_logger(__name__)
 class ModelServicer(ModelServiceServicer):
     """Manages the models of providers."""
 
-    def __init__(self, store: ConfigStore, *, clock: Clock, catalogue: Catalogue) -> None:
+    def __init__(self, store: ConfigStore, sync: ModelSync, *, clock: Clock, catalogue: Catalogue) -> None:
         self._store = store
+        self._sync = sync
         self._clock = clock
         self._catalogue = catalogue
 
@@ -87,6 +89,20 @@ class ModelServicer(ModelServiceServicer):
         deleted = await self._store.write(partial(delete_model, command=command))
         _log_change(request.name, deleted.revision)
         return pb.DeleteModelResponse(revision=deleted.revision, still_named_by=deleted.still_named_by)
+
+    async def SyncModels(self, request: pb.SyncModelsRequest, _context: object) -> pb.SyncModelsResponse:
+        """Add what a provider's own list has and the configuration lacks."""
+        act = current_act("SyncModels", self._clock)
+        command = read_probes.sync_command(request, act=act, caller_token=current_token())
+        synced = await self._sync(command)
+        _log_change(str(command.name), synced.revision)
+        return pb.SyncModelsResponse(
+            added=[convert.priced_model_message(model, self._catalogue) for model in synced.added],
+            not_listed=map(str, synced.not_listed),
+            skipped=synced.skipped,
+            known_count=synced.known_count,
+            revision=synced.revision,
+        )
 
 
 def _create(transaction: Transaction, command: CreateModel, catalogue: Catalogue) -> pb.CreateModelResponse:

@@ -13,8 +13,8 @@ from libs.core.page_tokens import encode_page_token
 from libs.core.resource_names import Owner, ProviderName
 from libs.telemetry import names
 from libs.telemetry.logs import get_logger
-from services.provider_config.api import convert, read_providers
-from services.provider_config.api.acts import current_act
+from services.provider_config.api import convert, read_probes, read_providers
+from services.provider_config.api.acts import current_act, current_token
 from services.provider_config.api.page_bytes import fitting
 from services.provider_config.api.read_names import page_in, version_page_in
 from services.provider_config.api.request_ids import remembered_as
@@ -23,6 +23,7 @@ from services.provider_config.domain.create_provider import CreateProvider, crea
 from services.provider_config.domain.delete_provider import delete_provider
 from services.provider_config.domain.look_up import get_provider, list_providers
 from services.provider_config.domain.ports import ConfigStore, Request, Transaction
+from services.provider_config.domain.probe_provider import Probing
 from services.provider_config.domain.provider_reach import ReachChecks, ReachFindings, checked_reach
 from services.provider_config.domain.provider_rules import ProviderRules
 from services.provider_config.domain.provider_types import PROVIDER_TYPES
@@ -35,9 +36,12 @@ _log = get_logger(__name__)
 class ProviderServicer(ProviderServiceServicer):
     """Manages providers."""
 
-    def __init__(self, store: ConfigStore, reach: ReachChecks, *, clock: Clock, rules: ProviderRules) -> None:
+    def __init__(
+        self, store: ConfigStore, reach: ReachChecks, probing: Probing, *, clock: Clock, rules: ProviderRules
+    ) -> None:
         self._store = store
         self._reach = reach
+        self._probing = probing
         self._clock = clock
         self._rules = rules
 
@@ -109,6 +113,18 @@ class ProviderServicer(ProviderServiceServicer):
         _log_change(request.name, changed.revision)
         provider = convert.provider_message(changed.resource)
         return pb.RollbackProviderResponse(provider=provider, revision=changed.revision)
+
+    async def TestProvider(self, request: pb.TestProviderRequest, _context: object) -> pb.TestProviderResponse:
+        """Try a provider."""
+        command = read_probes.probe_command(
+            request,
+            act=current_act("TestProvider", self._clock),
+            caller_token=current_token(),
+            rules=self._rules,
+        )
+        test = await self._probing.test(command)
+        _log.info(names.EVENT_PROVIDER_PROBED, resource=str(command.name), outcome=test.outcome.value)
+        return pb.TestProviderResponse(test=convert.provider_test_message(test))
 
     async def ListProviderTypes(
         self, _request: pb.ListProviderTypesRequest, _context: object

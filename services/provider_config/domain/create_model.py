@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from libs.core.resource_names import ModelName
 from services.provider_config.domain.catalogue import Catalogue
@@ -12,6 +13,7 @@ from services.provider_config.domain.look_up import get_provider
 from services.provider_config.domain.model import Model, ModelSettings
 from services.provider_config.domain.model_price import check_price
 from services.provider_config.domain.ports import Transaction
+from services.provider_config.domain.provider import Provider
 from services.provider_config.domain.scope_size import model_bytes
 
 
@@ -27,6 +29,21 @@ class CreateModel:
     validate_only: bool = False
 
 
+def new_model(
+    provider: Provider, name: ModelName, settings: ModelSettings, catalogue: Catalogue, *, uid: str, now: datetime
+) -> Model:
+    """A model of `provider` that is not stored yet, with what the catalogue knows where nothing is set."""
+    return Model(
+        name=name,
+        uid=uid,
+        version=1,
+        provider_type=provider.type,
+        settings=settings.completed(name, provider.provider_type, catalogue),
+        create_time=now,
+        update_time=now,
+    )
+
+
 def create_model(transaction: Transaction, command: CreateModel, catalogue: Catalogue) -> Changed[Model]:
     """Store the model, with what the catalogue knows where nothing is set.
 
@@ -36,15 +53,7 @@ def create_model(transaction: Transaction, command: CreateModel, catalogue: Cata
     provider = get_provider(transaction, command.name.provider)
     if transaction.models.get(command.name) is not None:
         raise model_exists(command.name)
-    model = Model(
-        name=command.name,
-        uid=command.uid,
-        version=1,
-        provider_type=provider.type,
-        settings=command.settings.completed(command.name, provider.provider_type, catalogue),
-        create_time=command.act.now,
-        update_time=command.act.now,
-    )
+    model = new_model(provider, command.name, command.settings, catalogue, uid=command.uid, now=command.act.now)
     if not command.force:
         check_price(model, catalogue)
     check_scope_size(transaction, provider.scope, grows_by=model_bytes(model))

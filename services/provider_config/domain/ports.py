@@ -16,6 +16,7 @@ from libs.core.audit_log import AuditLog
 from libs.core.audit_verification import ChainVerification
 from libs.core.resource_names import KeyName, ModelName, Owner, ProviderName
 from services.provider_config.domain.model import Model
+from services.provider_config.domain.probe_ports import ProviderTests
 from services.provider_config.domain.provider import Provider, ProviderSettings, ProviderTest
 from services.provider_config.domain.route import RouteSettings
 from services.provider_config.domain.routing_ports import Policies, PreferenceSets, Profiles, Routes
@@ -148,6 +149,11 @@ class Transaction(Protocol):
     @property
     def profiles(self) -> Profiles:
         """The profiles."""
+        ...
+
+    @property
+    def provider_tests(self) -> ProviderTests:
+        """Which providers are being tried."""
         ...
 
     @property

@@ -24,6 +24,7 @@ from services.provider_config.storage.preferences import SqlPreferenceSets
 from services.provider_config.storage.profiles import SqlProfiles
 from services.provider_config.storage.provider_json import decode_settings, encode_settings
 from services.provider_config.storage.provider_references import users_of
+from services.provider_config.storage.provider_tests import SqlProviderTests
 from services.provider_config.storage.providers import SqlProviders
 from services.provider_config.storage.requests import SqlRequests
 from services.provider_config.storage.revisions import SqlRevisions
@@ -46,6 +47,7 @@ class SqlTransaction:
         self._connection = connection
         self.providers = SqlProviders(connection)
         self.provider_versions = SqlVersions(connection, "provider", encode=encode_settings, decode=decode_settings)
+        self.provider_tests = SqlProviderTests(connection)
         self.models = SqlModels(connection)
         self.routes = SqlRoutes(connection)
         self.route_versions = SqlVersions(connection, "route", encode=route_body, decode=route_settings)

@@ -210,5 +210,14 @@ provider_references = Table(
     Index("ix_provider_references_provider", "provider", "model"),
 )
 
+# Names need not be those of stored providers. Without a uid nobody tries it any more, but it must not be tried yet.
+provider_tests = Table(
+    "provider_tests",
+    metadata,
+    Column("name", String(256), primary_key=True),
+    Column("uid", String(36)),
+    Column("until", UtcDateTime, nullable=False, index=True),
+)
+
 requests = request_table(metadata)
 audit_log = audit_tables(metadata)

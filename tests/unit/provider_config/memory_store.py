@@ -18,6 +18,7 @@ from libs.core.secret import Secret
 from services.provider_config.domain.errors import model_exists, provider_exists
 from services.provider_config.domain.model import Model
 from services.provider_config.domain.ports import Request, Transaction
+from services.provider_config.domain.probe_ports import Hold
 from services.provider_config.domain.provider import Provider, ProviderSettings, ProviderTest, scope_of
 from services.provider_config.domain.route import RouteSettings
 from services.provider_config.domain.scope_size import model_bytes, provider_bytes
@@ -66,6 +67,7 @@ class _State:
     routing: RoutingState = field(default_factory=RoutingState)
     responses: dict[tuple[str, str, str], tuple[bytes, bytes]] = field(default_factory=dict)
     events: list[AuditEvent] = field(default_factory=list)
+    tests: dict[str, tuple[str | None, datetime]] = field(default_factory=dict)
 
 
 class _Providers:
@@ -162,6 +164,22 @@ class _Models:
         del self._state.models[model.name]
 
 
+class _ProviderTests:
+    def __init__(self, state: _State) -> None:
+        self._tests = state.tests
+
+    def begin(self, name: ProviderName, uid: str, *, now: datetime, until: datetime) -> Hold | None:
+        held = self._tests.get(str(name))
+        if held is not None and held[1] > now:
+            return Hold(under_way=held[0] is not None, until=held[1])
+        self._tests[str(name)] = (uid, until)
+        return None
+
+    def end(self, name: ProviderName, uid: str, *, free_at: datetime) -> None:
+        if self._tests.get(str(name), ("", free_at))[0] == uid:
+            self._tests[str(name)] = (None, free_at)
+
+
 class _Requests:
     def __init__(self, state: _State) -> None:
         self._state = state
@@ -219,6 +237,7 @@ class MemoryTransaction:
         self.profiles = MemoryProfiles(state.routing)
         self.requests = _Requests(state)
         self.audit = _AuditLog(state)
+        self.provider_tests = _ProviderTests(state)
 
     def users_of(self, provider: ProviderName, model: str | None) -> Sequence[str]:
         told = {

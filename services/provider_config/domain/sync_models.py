@@ -1,0 +1,163 @@
+"""Adding the models of a provider's own list that are missing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from libs.core.resource_names import ModelName, ProviderName, is_id
+from libs.core.secret import Secret
+from services.provider_config.domain.catalogue import Catalogue
+from services.provider_config.domain.changes import Act, check_scope_size, record
+from services.provider_config.domain.create_model import new_model
+from services.provider_config.domain.model import Model, ModelSettings
+from services.provider_config.domain.ports import Transaction
+from services.provider_config.domain.probe_errors import provider_changed_meanwhile, provider_list_failed
+from services.provider_config.domain.probe_ports import MOST_LISTED
+from services.provider_config.domain.probe_provider import ProbeProvider, Probing, Tried, kept_test, put_test
+from services.provider_config.domain.provider import Provider, ProviderTestOutcome
+from services.provider_config.domain.scope_size import model_bytes
+
+_PAGE = 1000
+_MOST_SKIPPED = 100
+_NO_ID_CHARACTERS = re.compile(r"[^a-z0-9._-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncModels:
+    """A checked request."""
+
+    name: ProviderName
+    enable: bool
+    validate_only: bool
+    caller_token: Secret
+    act: Act
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncedModels:
+    """What came of it; see `model_service.proto`."""
+
+    added: Sequence[Model]
+    not_listed: Sequence[ModelName]
+    skipped: Sequence[str]
+    known_count: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSync:
+    """How models are added here; `new_uid` makes a UUID."""
+
+    probing: Probing
+    catalogue: Catalogue
+    new_uid: Callable[[], str]
+
+    async def __call__(self, command: SyncModels) -> SyncedModels:
+        """Read a provider's list and add what is missing.
+
+        Raises as `Probing.test`; FailedPrecondition or Unavailable `PROVIDER_LIST_FAILED`; Aborted `ETAG_MISMATCH`
+        when the provider changed meanwhile; ResourceExhausted `SCOPE_FULL`, and then nothing is added.
+        """
+        probe = ProbeProvider(
+            name=command.name, unsaved=None, model="", caller_token=command.caller_token, act=command.act
+        )
+        tried = await self.probing.try_provider(probe)
+        now = self.probing.clock.now()
+        if tried.finding.outcome is not ProviderTestOutcome.OK:
+            await self.probing.store.write(partial(_note_failure, command=command, tried=tried, now=now))
+            raise provider_list_failed(command.name, tried.finding)
+        return await self.probing.store.write(partial(self._add, command=command, tried=tried, now=now))
+
+    def _add(self, transaction: Transaction, *, command: SyncModels, tried: Tried, now: datetime) -> SyncedModels:
+        provider = _put_test(transaction, tried, now)
+        if provider is None:
+            raise provider_changed_meanwhile(command.name)
+        listed = tried.finding.model_ids
+        present = list(_all_models(transaction, provider))
+        known = {model.settings.provider_model_id for model in present}
+        ids, skipped = _new_ids([each for each in listed if each not in known], {model.name.model for model in present})
+        added = [
+            new_model(
+                provider,
+                ModelName(provider.name, model_id),
+                ModelSettings(provider_model_id=provider_model_id, enabled=command.enable),
+                self.catalogue,
+                uid=self.new_uid(),
+                now=command.act.now,
+            )
+            for model_id, provider_model_id in ids
+        ]
+        check_scope_size(transaction, provider.scope, grows_by=sum(map(model_bytes, added)))
+        revision = 0
+        if not command.validate_only:
+            for model in added:
+                transaction.models.add(model, provider)
+            if added:
+                revision = transaction.advance(provider.scope, provider.name)
+        details = {"outcome": tried.finding.outcome.value, "added": "0" if command.validate_only else str(len(added))}
+        record(transaction, command.act, provider.name, provider.name.owner, details)
+        return SyncedModels(
+            added=added,
+            not_listed=_not_listed(present, listed),
+            skipped=skipped[:_MOST_SKIPPED],
+            known_count=len(known.intersection(listed)),
+            revision=revision,
+        )
+
+
+def model_id_for(provider_model_id: str) -> str | None:
+    """The id of a resource for a provider's own id: `meta-llama/Llama-3.3` is `meta-llama-llama-3.3`; None for none.
+
+    Letters become small and whatever else an id cannot have becomes a hyphen. Nothing is cut off: two long ids would
+    become the same.
+    """
+    made = _NO_ID_CHARACTERS.sub("-", provider_model_id.lower()).lstrip("._-").rstrip("-")
+    return made if is_id(made) else None
+
+
+def _new_ids(missing: Sequence[str], taken: set[str]) -> tuple[list[tuple[str, str]], list[str]]:
+    """Those of `missing` that can be added, by the id they get, and those that cannot."""
+    taken = set(taken)
+    ids: list[tuple[str, str]] = []
+    skipped: list[str] = []
+    for provider_model_id in missing:
+        model_id = model_id_for(provider_model_id)
+        if model_id is None or model_id in taken:
+            skipped.append(provider_model_id)
+        else:
+            taken.add(model_id)
+            ids.append((model_id, provider_model_id))
+    return sorted(ids), skipped
+
+
+def _not_listed(present: Sequence[Model], listed: Sequence[str]) -> list[ModelName]:
+    """The models that the list does not have, as far as it was read."""
+    ids = frozenset(listed)
+    last = listed[-1] if len(listed) >= MOST_LISTED else None
+    return [
+        model.name
+        for model in present
+        if model.settings.provider_model_id not in ids and (last is None or model.settings.provider_model_id <= last)
+    ]
+
+
+def _all_models(transaction: Transaction, provider: Provider) -> Iterator[Model]:
+    after: str | None = None
+    while page := transaction.models.page(provider, after=after, limit=_PAGE):
+        yield from page
+        after = page[-1].name.model
+
+
+def _put_test(transaction: Transaction, tried: Tried, now: datetime) -> Provider | None:
+    """Keep it as a test; the provider, if it still is what was tried."""
+    return None if tried.provider is None else put_test(transaction, tried.provider, kept_test(tried.finding, now))
+
+
+def _note_failure(transaction: Transaction, *, command: SyncModels, tried: Tried, now: datetime) -> None:
+    _put_test(transaction, tried, now)
+    details = {"outcome": tried.finding.outcome.value, "added": "0"}
+    record(transaction, command.act, command.name, command.name.owner, details)
