@@ -22,8 +22,8 @@ _ALL = 1_000_000
 def news_of(transaction: Transaction, scope: Owner, *, since: int) -> Snapshot | SnapshotDelta:
     """What changed in `scope` after `since`, or all that it holds.
 
-    All, when it is not known any more what changed, and when naming that takes as much as naming all. So a delta of
-    more than a few names is never larger than the whole, and the bound on what a scope holds is one for both.
+    All, when it is not known any more what changed, and when that is as much as there is. What a delta holds beside the
+    names of what is gone is part of the whole, and few names are remembered: the bound on a scope covers both.
     """
     names = transaction.changed_names(scope, since=since)
     if names is None:

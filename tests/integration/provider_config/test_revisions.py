@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, func, insert, select, text, update
@@ -10,6 +12,7 @@ from sqlalchemy import Connection, func, insert, select, text, update
 from libs.core.resource_names import Owner, ProviderName
 from libs.storage.engines import backend_for
 from libs.storage.migrations import upgrade
+from services.provider_config.domain.scope_size import MAX_SCOPE_BYTES
 from services.provider_config.domain.snapshot import Changes
 from services.provider_config.storage import revisions as module
 from services.provider_config.storage.revisions import SqlRevisions
@@ -112,6 +115,11 @@ def test_one_change_of_more_names_than_are_remembered_makes_everything_before_un
     assert revisions.changed_names(_ACME, since=2) == set()
 
 
+def test_the_largest_scope_and_all_names_that_are_remembered_fit_into_a_grpc_message() -> None:
+    longest = changes.c.name.type.length  # type: ignore[attr-defined]  # it is a String
+    assert MAX_SCOPE_BYTES + 2 * module._REMEMBERED * (longest + 4) < 4 * 1024 * 1024
+
+
 def test_a_database_that_was_put_back_counts_on_and_knows_nothing_of_before(revisions: SqlRevisions) -> None:
     revisions.advance(_ACME, [_name("a")])
     assert revisions.count_on(100) == 101
@@ -155,16 +163,15 @@ def test_a_new_scope_by_a_version_that_notes_nothing_is_not_missed(
     assert revisions.changed_names(_ACME, since=1) == _text("b")
 
 
-def test_of_a_database_from_before_only_later_changes_are_known(database_url: str) -> None:
-    upgrade(database_url, MIGRATIONS)
+def test_of_a_database_from_before_only_later_changes_are_known(database_url: str, tmp_path: Path) -> None:
+    earlier = tmp_path / "services" / "storage" / "migrations"
+    shutil.copytree(MIGRATIONS, earlier)
+    for revision in (earlier / "versions").glob("*.py"):
+        if revision.name >= "0005":
+            revision.unlink()
+    upgrade(database_url, earlier)
     engine = backend_for(database_url).writer()
     with engine.begin() as connection:
-        # As the revision before left it.
-        connection.execute(text("DROP TABLE changes"))
-        for table, columns in (("scopes", ("floor", "noted")), ("revisions", ("floor", "content"))):
-            for column in columns:
-                connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))
-        connection.execute(text("UPDATE alembic_version SET version_num = '0004'"))
         connection.execute(text("UPDATE revisions SET revision = 7"))
         connection.execute(text("INSERT INTO scopes (scope, revision) VALUES ('tenants/acme', 5)"))
     upgrade(database_url, MIGRATIONS)
