@@ -181,7 +181,7 @@ class Transaction(Protocol):
     def count_on(self, beyond: int) -> int:
         """Give out no revision up to `beyond`, and take what anybody holds from before for unknown; the new revision.
 
-        For a database that was put back to an older state. Where it has gone on beyond `beyond` already, nothing happens.
+        For a database that was put back to an older state. Where it has gone on beyond that already, nothing happens.
         """
         ...
 
