@@ -179,7 +179,7 @@ class Snapshot:
     """All that one scope (`platform` or `tenants/{tenant}`) holds at a revision.
 
     Given: `providers` in any order, `routes` by task, `preferences` by user id, `profiles` by resource name. Worked out
-    from them: `fleet`, the providers of the scope's own, and the fleets of its users by user id.
+    from them: `fleet`, the providers of the scope's own, the fleets of its users by user id, and all providers by name.
     """
 
     scope: str
@@ -191,7 +191,7 @@ class Snapshot:
     policy: Policy = _NO_POLICY
     fleet: Fleet = field(init=False, repr=False, compare=False)
     _users: Mapping[str, Fleet] = field(init=False, repr=False, compare=False)
-    _by_name: Mapping[str, Provider] = field(init=False, repr=False, compare=False)
+    by_name: Mapping[str, Provider] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         users: dict[str, list[Provider]] = {}
@@ -201,7 +201,7 @@ class Snapshot:
             (own if user is None else users.setdefault(user, [])).append(provider)
         object.__setattr__(self, "fleet", Fleet.of(own) if own else _NO_FLEET)
         object.__setattr__(self, "_users", {user: Fleet.of(theirs) for user, theirs in users.items()})
-        object.__setattr__(self, "_by_name", {provider.name: provider for provider in self.providers})
+        object.__setattr__(self, "by_name", {provider.name: provider for provider in self.providers})
 
     def fleet_of(self, user: str | None) -> Fleet:
         """The providers that a user owns."""
@@ -220,7 +220,7 @@ class Snapshot:
 
     def provider(self, name: str) -> Provider | None:
         """The provider of this resource name, whoever owns it."""
-        return self._by_name.get(name)
+        return self.by_name.get(name)
 
     def route(self, task: str) -> Route | None:
         """The active route of a task."""

@@ -211,7 +211,10 @@ class TargetHealth:
     def pause(self, key: HealthKey, now: float) -> Pause | None:
         """Why a target is left alone at `now`; None when a call may go there."""
         condition = self._conditions.get(key)
-        found = condition.pause(now) if condition is not None else None
+        if condition is None or not (condition.opened or condition.hint_until > now):
+            found = None
+        else:
+            found = condition.pause(now)
         if self._keys and (found is None or found.mendable):
             refused = self._keys.get((key[0], "", key[2]))
             return (refused.pause(now) if refused is not None else None) or found

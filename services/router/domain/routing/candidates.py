@@ -34,8 +34,8 @@ class Candidates:
     """
 
     __slots__ = (
-        "_early", "_excluded", "_judge", "_last_served", "_mendable", "_only", "_plan", "_platform",
-        "_platform_allowed", "_seen", "_tenant", "_users", "rejected", "targets",
+        "_common", "_early", "_excluded", "_judge", "_last_served", "_mendable", "_only", "_own", "_plan",
+        "_platform_allowed", "_seen", "_users", "rejected", "targets",
     )  # fmt: skip
 
     def __init__(
@@ -51,8 +51,8 @@ class Candidates:
     ) -> None:
         self.targets: list[Target] = []
         self.rejected: list[Rejected] = []
-        self._tenant = configuration.tenant
-        self._platform = configuration.platform
+        self._own = configuration.tenant.by_name
+        self._common = configuration.platform.by_name
         self._judge = judge
         # Whose providers the caller may use beside its own: those of no user.
         self._users = (None, user)
@@ -67,12 +67,12 @@ class Candidates:
         self._excluded: dict[HealthKey, Rejected] = {}
         self._mendable: list[tuple[Rejected, Target]] = []
 
-    def consider(self, provider: Provider, wanted: str, rule: Rule, reason: str) -> None:
-        """Put up a provider with the model `wanted`, or its usual one when that is empty."""
+    def consider(self, provider: Provider, wanted: str, rule: Rule, reason: str) -> bool:
+        """Put up a provider with the model `wanted`, or its usual one when that is empty; whether it is taken."""
         model = provider.models.get(wanted) if wanted else provider.usual_model
         key = (provider.name, model.id if model is not None else wanted, provider.key)
         if key in self._seen:
-            return
+            return False
         self._seen.add(key)
         if not self._platform_allowed and provider.owner.tenant is None:
             obstacle: Obstacle | None = _NOT_ALLOWED
@@ -85,31 +85,32 @@ class Candidates:
             if not self.targets:
                 self._early = len(self.rejected)
             self.targets.append(Target(provider, model, rule, reason, key))
-            return
+            return True
         rejected = Rejected(provider.name, provider, key[1], rule, reason, obstacle)
         self.rejected.append(rejected)
         if obstacle.mendable and model is not None:
             self._mendable.append((rejected, Target(provider, model, rule, reason, key)))
+        return False
 
-    def choose(self, name: str, wanted: str, rule: Rule, reason: str) -> None:
-        """Put up a provider by its resource name."""
-        provider = self._visible(name)
-        if provider is not None:
-            self.consider(provider, wanted, rule, reason)
-        elif (key := (name, wanted, "")) not in self._seen:
+    def choose(self, name: str, wanted: str, rule: Rule, reason: str) -> bool:
+        """Put up a provider by its resource name; whether it is a target now."""
+        provider = self._own.get(name) or self._common.get(name)
+        if provider is not None and provider.owner.user in self._users:
+            return self.consider(provider, wanted, rule, reason)
+        if (key := (name, wanted, "")) not in self._seen:
             self._seen.add(key)
             self.rejected.append(Rejected(name, None, wanted, rule, reason, _UNKNOWN_PROVIDER))
+        return False
 
     def enter_list(self, listed: Sequence[RouteTarget], rule: Rule, reason: str) -> list[int]:
         """Put up a list of a route; the places in it of those that became targets."""
         kept: list[int] = []
         for place, each in enumerate(listed):
-            before = len(self.targets)
-            if not each.plans and not each.requires and not self._excluded:
-                self.choose(each.provider, each.model, rule, reason)
+            if each.plans or each.requires or self._excluded:
+                taken = self._enter_restricted(each, rule, reason)
             else:
-                self._enter_restricted(each, rule, reason)
-            if len(self.targets) > before:
+                taken = self.choose(each.provider, each.model, rule, reason)
+            if taken:
                 kept.append(place)
         return kept
 
@@ -158,26 +159,26 @@ class Candidates:
                 told.append(each)
         return tuple(told)
 
-    def _enter_restricted(self, listed: RouteTarget, rule: Rule, reason: str) -> None:
-        provider = self._visible(listed.provider)
-        if provider is None:
-            self.choose(listed.provider, listed.model, rule, reason)
-            return
+    def _enter_restricted(self, listed: RouteTarget, rule: Rule, reason: str) -> bool:
+        provider = self._own.get(listed.provider) or self._common.get(listed.provider)
+        if provider is None or provider.owner.user not in self._users:
+            return self.choose(listed.provider, listed.model, rule, reason)
         model = provider.models.get(listed.model) if listed.model else provider.usual_model
         key = (provider.name, model.id if model is not None else listed.model, provider.key)
         if key in self._seen and key not in self._excluded:
-            return
+            return False
         obstacle = _OTHER_PLANS if listed.plans and self._plan not in listed.plans else None
         if obstacle is None and model is not None:
             obstacle = self._judge.lacking(model, listed.requires)
         if obstacle is None:
             self._readmit(key)
-            self.consider(provider, listed.model, rule, reason)
-        elif key not in self._seen:
+            return self.consider(provider, listed.model, rule, reason)
+        if key not in self._seen:
             self._seen.add(key)
             rejected = Rejected(provider.name, provider, key[1], rule, reason, obstacle)
             self.rejected.append(rejected)
             self._excluded[key] = rejected
+        return False
 
     def _readmit(self, key: HealthKey) -> None:
         """Another list of a route takes what one left out."""
@@ -188,7 +189,3 @@ class Candidates:
             if place < self._early:
                 self._early -= 1
             self._seen.discard(key)
-
-    def _visible(self, name: str) -> Provider | None:
-        provider = self._tenant.provider(name) or self._platform.provider(name)
-        return provider if provider is not None and provider.owner.user in self._users else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from libs.core.money import NanoUsd, TokenCounts, round_pico_to_nano
@@ -23,18 +24,23 @@ class CostEstimate:
     assumptions: tuple[str, ...]
 
 
-def likely_pico_usd(request: Generation, size: RequestSize, target: Target) -> int | None:
-    """What the call would likely cost at a target, for comparing targets; None where no price is known."""
-    price = target.model.price
-    if price is None:
-        return None
-    output = min(LIKELY_OUTPUT_TOKENS, output_limit(request, target.provider, target.model))
-    return size.usual_input_tokens * price.input + output * price.output
+def likely_pico_usd(request: Generation, size: RequestSize, targets: Iterable[Target]) -> list[int | None]:
+    """What the call would likely cost at each target, for comparing them; None where no price is known."""
+    input_tokens = size.usual_input_tokens
+    costs: list[int | None] = []
+    for target in targets:
+        price = target.model.price
+        if price is None:
+            costs.append(None)
+        else:
+            output = min(LIKELY_OUTPUT_TOKENS, output_limit(request, target.provider, target.model))
+            costs.append(input_tokens * price.input + output * price.output)
+    return costs
 
 
 def likely_cost(request: Generation, size: RequestSize, target: Target) -> NanoUsd | None:
     """What the call would likely cost at a target; None where no price is known."""
-    pico_usd = likely_pico_usd(request, size, target)
+    (pico_usd,) = likely_pico_usd(request, size, (target,))
     return round_pico_to_nano(pico_usd) if pico_usd is not None else None
 
 

@@ -9,10 +9,10 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def order(items: Sequence[T], latencies: Sequence[float | None], under_way: Sequence[int]) -> list[T]:
+def order(items: Sequence[T], latencies: Sequence[float | None], under_way: Sequence[bool]) -> list[T]:
     """`items` by their `latencies` in seconds; equal ones stay in the order they came in.
 
-    Those of unknown latency come first, unless a call is on its way there that will tell: then they come last, so that
+    Those of unknown latency come first, unless a call is `under_way` there that will tell: then they come last, so that
     not all calls of a busy moment go where nothing is known.
     """
     times = [

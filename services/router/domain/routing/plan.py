@@ -212,6 +212,7 @@ class _Planning:
                 break
             if followed.tiers:
                 self._tiers(followed, rule, fallback_rule)
+                rule = fallback_rule
             start = len(candidates.targets)
             reason = f"by the route {followed.task}, {_HOW[followed.strategy]}"
             kept = candidates.enter_list(followed.targets, rule, reason)
