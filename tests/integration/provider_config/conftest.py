@@ -28,11 +28,13 @@ from libs.rpc.service import Service
 from libs.rpc.status import DETAILS_KEY, from_item_status
 from libs.storage.database import Database
 from libs.storage.migrations import upgrade
-from libs.telemetry.telemetry import silent
+from libs.telemetry.telemetry import Telemetry, silent
 from services.provider_config import app
 from services.provider_config.domain.ports import ConfigStore
 from services.provider_config.settings import Settings
 from services.provider_config.storage.store import MIGRATIONS, SqlConfigStore
+from services.router import app as router_app
+from services.router.settings import Settings as RouterSettings
 from tests.integration.provider_config.fake_key_vault import FakeKeyVault
 from tests.unit.provider_config.memory_store import SEAL, MemoryStore
 
@@ -100,11 +102,8 @@ class Stack:
         self._key_vault_target = ""
 
     async def start(self, **changes: Any) -> Replica:
-        if not self._key_vault_target:
-            identity = self._files("key-vault")
-            self._key_vault_target = await self._stack.enter_async_context(self.key_vault.serving(**identity))
         values: dict[str, Any] = {
-            "key_vault_target": self._key_vault_target,
+            "key_vault_target": await self.serve_key_vault(),
             # Nobody is there unless a test says so.
             "router_target": f"localhost:{_free_port()}",
             "public_address": f"127.0.0.1:{_free_port()}",
@@ -130,6 +129,38 @@ class Stack:
             public=await self._stack.enter_async_context(grpc.aio.secure_channel(settings.public_address, authorities)),
             internal=await self._stack.enter_async_context(open_channel(settings.internal_address, router)),
         )
+
+    async def serve_key_vault(self) -> str:
+        """The `host:port` of the key_vault beside all replicas."""
+        if not self._key_vault_target:
+            serving = self.key_vault.serving(**self._files("key-vault"))
+            self._key_vault_target = await self._stack.enter_async_context(serving)
+        return self._key_vault_target
+
+    async def start_router(self, directory: Path, telemetry: Telemetry) -> str:
+        """Start a router, which may call providers on this machine; its `host:port` for other services."""
+        values: dict[str, Any] = {
+            "public_address": f"127.0.0.1:{_free_port()}",
+            "internal_address": f"127.0.0.1:{_free_port()}",
+            **self._files("router"),
+            "jwt_issuer": self._issuer.issuer,
+            "jwt_audience": self._issuer.audience,
+            "jwt_jwks": str(self.layout.jwks),
+            "key_vault_target": await self.serve_key_vault(),
+            "provider_config_target": f"localhost:{_free_port()}",
+            "usage_accounting_target": f"localhost:{_free_port()}",
+            "spool_dir": directory,
+            "allow_loopback_endpoints": True,
+            "key_outcome_interval_s": 0.05,
+            "shutdown_grace_s": 0.5,
+        }
+        settings = RouterSettings(**values)
+        service = Service("router", settings, domain=router_app.DOMAIN, telemetry=telemetry, longest_s={})
+        await self._stack.enter_async_context(service)
+        await router_app.compose(settings, service)
+        await service.start()
+        self._stack.push_async_callback(service.stop)
+        return settings.internal_address.replace("127.0.0.1", "localhost")
 
     def token(
         self, tenant: str | None, user: str, *roles: str, more: Mapping[str, object] | None = None

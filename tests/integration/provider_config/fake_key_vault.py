@@ -13,24 +13,44 @@ from gatehouse.keyvault.v1.key_access_service_pb2_grpc import (
     add_KeyAccessServiceServicer_to_server,
 )
 
+from libs.core.errors import NotFound
+from libs.rpc.status import to_item_status
+
 MISSING = pb.KeyCheckResult(usability=pb.KEY_USABILITY_MISSING)
 
 
 class FakeKeyVault(KeyAccessServiceServicer):
-    """`known`: what is said of a key by its name; `asked`: the (name, origin) pairs; `down`: it answers nobody."""
+    """`known`: what is said of a key by its name; `asked`: the (name, origin) pairs; `down`: it answers nobody.
+
+    To the router it gives `materials`, by name; `opened` and `told` are what the router asked for and reported.
+    """
 
     def __init__(self) -> None:
+        self.materials: dict[str, bytes] = {}
+        self.opened: list[pb.KeyAccess] = []
+        self.told: list[pb.KeyOutcome] = []
         self.known: dict[str, pb.KeyCheckResult] = {}
         self.asked: list[tuple[str, str]] = []
         self.down = False
 
-    async def AccessKeys(self, request: pb.AccessKeysRequest, context: object) -> pb.AccessKeysResponse:  # noqa: N802
-        raise AssertionError("provider_config opens no key")
+    async def AccessKeys(  # noqa: N802 - gRPC's name
+        self, request: pb.AccessKeysRequest, context: object
+    ) -> pb.AccessKeysResponse:
+        self.opened += request.items
+        return pb.AccessKeysResponse(results=map(self._open, request.items))
+
+    def _open(self, item: pb.KeyAccess) -> pb.KeyAccessResult:
+        material = self.materials.get(item.name)
+        if material is not None:
+            return pb.KeyAccessResult(material=pb.KeyMaterial(api_key=material, version=1))
+        gone = NotFound("KEY_NOT_FOUND", "the key does not exist")
+        return pb.KeyAccessResult(error=to_item_status(gone, domain="keyvault.gatehouse"))
 
     async def ReportKeyOutcomes(  # noqa: N802 - gRPC's name
         self, request: pb.ReportKeyOutcomesRequest, context: object
     ) -> pb.ReportKeyOutcomesResponse:
-        raise AssertionError("provider_config uses no key")
+        self.told += request.outcomes
+        return pb.ReportKeyOutcomesResponse()
 
     async def CheckKeys(  # noqa: N802 - gRPC's name
         self, request: pb.CheckKeysRequest, context: grpc.aio.ServicerContext[pb.CheckKeysRequest, pb.CheckKeysResponse]
