@@ -19,6 +19,15 @@ from gatehouse.keyvault.v1.key_pb2 import (
 )
 from gatehouse.providerconfig.v1.model_pb2 import Model, ModelPrice
 from gatehouse.providerconfig.v1.provider_pb2 import Capabilities, Provider, ProviderType
+from gatehouse.providerconfig.v1.route_pb2 import (
+    CACHE_MODE_EXACT,
+    ROUTING_STRATEGY_WEIGHTED,
+    CachePolicy,
+    Experiment,
+    ExperimentArm,
+    Route,
+    RouteTarget,
+)
 from gatehouse.router.v1.generation_pb2 import (
     FINISH_REASON_STOP,
     Attempt,
@@ -176,6 +185,30 @@ MODEL = Model(
     context_tokens=128_000,
     capabilities=Capabilities(streaming=True),
     price=ModelPrice(input_micro_usd_per_million=150_000, output_micro_usd_per_million=600_000),
+)
+ROUTE = Route(
+    name="tenants/acme/routes/extraction",
+    etag="r1",
+    active=True,
+    strategy=ROUTING_STRATEGY_WEIGHTED,
+    targets=[
+        RouteTarget(provider=PROVIDER.name, model="gpt-4o-mini", weight=3),
+        RouteTarget(provider=PROVIDER.name, model="gpt-4o", weight=1, plans=["pro"], requires=Capabilities(tools=True)),
+    ],
+    fallbacks=[RouteTarget(provider="platform/providers/openai")],
+    fallback_route="tenants/acme/routes/default",
+    experiment=Experiment(
+        experiment_id="cheaper",
+        active=True,
+        arms=[
+            ExperimentArm(
+                arm_id="control", share_percent=50, target=RouteTarget(provider=PROVIDER.name, model="gpt-4o")
+            ),
+            ExperimentArm(arm_id="mini", share_percent=50, target=RouteTarget(provider=PROVIDER.name)),
+        ],
+    ),
+    cache=CachePolicy(mode=CACHE_MODE_EXACT, time_to_live=Duration(seconds=3600)),
+    create_time=NOON,
 )
 TARGET = Target(
     provider=PROVIDER.name, provider_type="openai", model="gpt-4o-mini", key=KEY.name, rule="default", reason="default"

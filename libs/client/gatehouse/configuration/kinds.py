@@ -287,7 +287,7 @@ class Options:
                 return {name: self._plain(value, joined(path, name), reading) for name, value in node.entries.items()}
             case Scalar():
                 text = text_in(node, path, reading)
-                return _plain_scalar(node) if node.plain and text is not WRONG else text
+                return plain_value(node.text) if node.plain and text is not WRONG else text
 
     def write(self, value: Any, _parent: str) -> dict[str, Any]:
         """Plain data for YAML."""
@@ -369,19 +369,21 @@ class Listed:
         return [self.kind.write(each, parent) for each in value]
 
 
-def _plain_scalar(node: Scalar) -> Any:
-    """By the rules of YAML 1.2: null, true, false, numbers; everything else is a text."""
-    if node.is_null:
+def plain_value(text: str) -> Any:
+    """What an unquoted `text` means by the rules of YAML 1.2: null, true, false, a number, else the text itself."""
+    if Scalar(text=text, plain=True, line=0).is_null:
         return None
-    if node.text in _TRUE | _FALSE:
-        return node.text in _TRUE
-    if _INTEGER.fullmatch(node.text) and "_" not in node.text:
-        return int(node.text)
+    if text in _TRUE | _FALSE:
+        return text in _TRUE
+    if "_" in text:
+        return text
+    if _INTEGER.fullmatch(text):
+        return int(text)
     try:
-        number = float(node.text)
+        number = float(text)
     except ValueError:
-        return node.text
-    return number if math.isfinite(number) and "_" not in node.text else node.text
+        return text
+    return number if math.isfinite(number) else text
 
 
 def _in_order(value: Any) -> Any:

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from gatehouse.configuration.kinds import plain_value
+
 _SHORT = 90
 
 
@@ -32,7 +34,14 @@ def _list(dumper: yaml.SafeDumper, items: list[Any]) -> yaml.SequenceNode:
     return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=short)
 
 
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # PyYAML quotes what YAML 1.1 takes for something else; here the rules of YAML 1.2 are read.
+    style = None if plain_value(text) == text else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
 _Dumper.add_representer(Decimal, _decimal)
+_Dumper.add_representer(str, _text)
 _Dumper.add_representer(list, _list)
 
 

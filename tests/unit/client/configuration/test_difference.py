@@ -55,7 +55,7 @@ def _make(result: Configuration, change: Change) -> None:
                 content[name] = change.message
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(tenants(), tenants())
 def test_making_the_changes_leaves_no_difference(current: Configuration, wanted: Configuration) -> None:
     _same_types(current, wanted)
@@ -65,14 +65,14 @@ def test_making_the_changes_leaves_no_difference(current: Configuration, wanted:
     assert {place for place, _, _ in reached.parts()} == {place for place, _, _ in wanted.parts()}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(users(), users())
 def test_the_same_holds_for_users(current: Configuration, wanted: Configuration) -> None:
     _same_types(current, wanted)
     assert difference(after(current, difference(current, wanted, prune=True)), wanted, prune=True).changes == ()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(tenants(), tenants())
 def test_without_prune_nothing_is_deleted_and_all_of_it_is_told(current: Configuration, wanted: Configuration) -> None:
     _same_types(current, wanted)
@@ -82,7 +82,7 @@ def test_without_prune_nothing_is_deleted_and_all_of_it_is_told(current: Configu
     assert {".".join(place) for place, _, _ in current.parts()} - places == set(plan.unnamed)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(tenants(), tenants(), st.data())
 def test_after_a_failure_anywhere_a_new_plan_reaches_the_goal(
     current: Configuration, wanted: Configuration, data: st.DataObject

@@ -31,7 +31,7 @@ def round_trip(configuration: Configuration) -> None:
     assert yaml_text(as_plain(read), ["a comment: with {yaml} in it", ""]) == text
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(tenants())
 def test_what_a_tenant_has_comes_back_from_yaml_as_it_was(configuration: Configuration) -> None:
     round_trip(configuration)

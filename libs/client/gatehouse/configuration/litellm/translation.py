@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
-from gatehouse.configuration.document import Configuration
+from gatehouse.configuration.document import Configuration, owner_word
 from gatehouse.configuration.litellm.deployments import Deployment, KeySource, read_deployments
 from gatehouse.configuration.litellm.names import free, slug
 from gatehouse.configuration.litellm.routes import Targets, build_routes
@@ -19,7 +19,7 @@ from gatehouse.configuration.yaml_tree import Entries, parse_yaml
 from gatehouse.durations import duration_message
 from gatehouse.providerconfig.v1.model_pb2 import Model
 from gatehouse.providerconfig.v1.provider_pb2 import Provider, ProviderLimits, ProviderTimeouts, ProviderType
-from gatehouse.providerconfig.v1.route_pb2 import RouteTarget
+from gatehouse.providerconfig.v1.route_pb2 import Route, RouteTarget
 
 _DAY_S = 86_400
 _MOST_RPM, _MOST_TPM = 10_000_000, 10_000_000_000
@@ -62,7 +62,7 @@ def translate(
     environment: Mapping[str, str],
     allow_inline_keys: bool = False,
 ) -> Translation:
-    """What `content`, the bytes of a `config.yaml`, becomes for the tenant `parent` (`tenants/acme`).
+    """What `content`, the bytes of a `config.yaml`, becomes for `parent` (`tenants/acme`); only tenants have routes.
 
     `types` are the provider types the Gatehouse speaks; `environment` answers `os.environ/NAME`. Raises FileError.
     """
@@ -93,7 +93,12 @@ class _Translator:
         for deployment in deployments:
             self._place(deployment)
         groups = {group.provider_id: group for group in self._groups.values()}
-        routes = build_routes(self._parent, self._targets, self._routing, self._findings)
+        routes: dict[str, Route] | None = build_routes(self._parent, self._targets, self._routing, self._findings)
+        if owner_word(self._parent) != "tenant":
+            if routes:
+                text = f"only tenants have routes: those of {', '.join(sorted(routes))} are not taken over"
+                self._findings.remark(0, "", text)
+            routes = None
         return Translation(
             configuration=Configuration(
                 parent=self._parent,
