@@ -115,7 +115,7 @@ async def refusal(call: Any) -> GatehouseError:
     return error_of(caught.value)
 
 
-def outcome(name: str) -> provider_pb2.ProviderTestOutcome:
+def outcome(name: str) -> provider_pb2.ProviderTestOutcome.ValueType:
     return provider_pb2.ProviderTestOutcome.Value(f"PROVIDER_TEST_OUTCOME_{name}")
 
 
@@ -203,9 +203,8 @@ async def test_a_provider_is_tried_before_it_is_saved_with_a_key_in_clear(
     chain: Chain, caplog: pytest.LogCaptureFixture, router_log: io.BytesIO, tmp_path: Path
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    unsaved = provider_pb2.Provider(
-        name=NAME, type="openai", base_url=f"{chain.sandbox.url}/v1", options={"organization": "org-7"}
-    )
+    unsaved = provider_pb2.Provider(name=NAME, type="openai", base_url=f"{chain.sandbox.url}/v1")
+    unsaved.options.update({"organization": "org-7"})
     test = await chain.test(unsaved, api_key=OTHER_CANARY)
     assert test.outcome == outcome("OK")
     assert chain.sandbox.requests[0].headers["openai-organization"] == "org-7"

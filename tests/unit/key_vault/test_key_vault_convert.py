@@ -105,7 +105,7 @@ def test_a_malformed_item_is_an_error_of_its_own() -> None:
         "router",
     )
     good = KeyAccess(name=NAME, origin="https://api.openai.com:443", caller_token=b"token", service="router")
-    assert (items[1], items[5]) == (good, replace(good, version=3))
+    assert (items[1], items[5]) == (good, replace(good, version=3, probe=True))
     errors = [item for item in items if isinstance(item, GatehouseError)]
     assert [error.metadata["field"] for error in errors] == [
         "items[0].name",
