@@ -20,20 +20,16 @@ nothing.
 
 from __future__ import annotations
 
-import enum
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
 
+from services.router.domain.condition import BreakerState, Condition, Pause
 from services.router.domain.errors import ProviderError, Reason
 
 HealthKey = tuple[str, str, str]
 """(provider's resource name, model id, key's resource name)"""
-
-WINDOW_S = 60
-"""How far back faults count, to a bucket exact."""
 
 # Failures of the provider itself.
 _FAULTS = frozenset(
@@ -53,8 +49,6 @@ _RESTS_S: Mapping[Reason, float] = MappingProxyType(
         Reason.PROVIDER_BILLING: 300.0,
     }
 )
-_BUCKETS = 12
-_BUCKET_S = WINDOW_S // _BUCKETS
 _MAX_TRACKED = 50_000
 # How much the newest call weighs in a moving average: about the last ten calls matter.
 _NEWEST = 0.2
@@ -62,112 +56,17 @@ _NEWEST = 0.2
 _LATELY_S = 300.0
 
 
-class BreakerState(enum.Enum):
-    """Whether calls are sent to a target."""
-
-    CLOSED = "CLOSED"
-    OPEN = "OPEN"
-    HALF_OPEN = "HALF_OPEN"
-
-
-class Pause(NamedTuple):
-    """Why a target is left alone just now.
-
-    `wait_s` is for how long, 0 while another call tries it. `why` is the failure it rests for; None when the provider
-    itself failed. `mendable`: its owner may have mended it meanwhile.
-    """
-
-    wait_s: float
-    why: Reason | None
-    mendable: bool
-
-
-class _Condition:
-    """What is known of one target, or of one key of a provider."""
-
-    __slots__ = (
-        "calls", "faults", "hint_until", "mendable_until", "open_until", "opened", "opened_at", "probing", "spoke_at",
-        "spoke_s", "tick", "under_way", "whole_at", "whole_s", "why",
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        self.under_way = 0
-        # Calls that ended and, of these, faults: by bucket of the window; `tick` counts the buckets of time.
-        self.calls = [0] * _BUCKETS
-        self.faults = [0] * _BUCKETS
-        self.tick = 0
-        # Moving averages of the time to the first content of streams, and of whole answers, and when they were moved.
-        self.spoke_s = self.spoke_at = 0.0
-        self.whole_s = self.whole_at = 0.0
-        # Deadlines, in seconds of the monotonic clock.
-        self.hint_until = 0.0
-        self.open_until = 0.0
-        self.mendable_until = 0.0
-        # Open or half-open, and since when; whether a call is trying it.
-        self.opened = False
-        self.opened_at = 0.0
-        self.probing = False
-        self.why: Reason | None = None
-
-    def pause(self, now: float) -> Pause | None:
-        """Why it is left alone at `now`."""
-        if self.hint_until > now:
-            until = max(self.hint_until, self.open_until)
-            return Pause(until - now, Reason.PROVIDER_RATE_LIMITED, mendable=False)
-        if not self.opened:
-            return None
-        if self.open_until > now:
-            return Pause(self.open_until - now, None, mendable=False)
-        if self.mendable_until > now:
-            return Pause(self.mendable_until - now, self.why, mendable=True)
-        return Pause(0.0, self.why, mendable=False) if self.probing else None
-
-    def state(self, now: float) -> BreakerState:
-        """As its owner sees it."""
-        if max(self.hint_until, self.open_until, self.mendable_until) > now:
-            return BreakerState.OPEN
-        return BreakerState.HALF_OPEN if self.opened else BreakerState.CLOSED
-
-    def count(self, now: float, *, fault: bool) -> None:
-        """A call ended."""
-        self.move(now)
-        bucket = self.tick % _BUCKETS
-        self.calls[bucket] += 1
-        self.faults[bucket] += fault
-
-    def move(self, now: float) -> None:
-        """Forget what is older than the window."""
-        tick = int(now // _BUCKET_S)
-        for gone in range(max(self.tick + 1, tick - _BUCKETS + 1), tick + 1):
-            self.calls[gone % _BUCKETS] = self.faults[gone % _BUCKETS] = 0
-        self.tick = max(self.tick, tick)
-
-    def open(self, now: float) -> None:
-        """No longer closed; a call that begins from now on may close it."""
-        self.opened = True
-        self.opened_at = now
-
-    def close(self) -> None:
-        """It works."""
-        self.opened = False
-        self.probing = False
-        self.open_until = self.mendable_until = 0.0
-        self.why = None
-        self.calls = [0] * _BUCKETS
-        self.faults = [0] * _BUCKETS
-
-
 class Visit:
     """A call under way to a target; ends by exactly one of `TargetHealth.succeeded`, `failed` and `left`."""
 
     __slots__ = ("began", "conditions", "key", "probes")
 
-    def __init__(self, key: HealthKey, began: float, conditions: tuple[_Condition, ...]) -> None:
+    def __init__(self, key: HealthKey, began: float, conditions: tuple[Condition, ...]) -> None:
         self.key = key
         self.began = began
         # The target's, and that of its key where there is one.
         self.conditions = conditions
-        self.probes: tuple[_Condition, ...] = ()
+        self.probes: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,9 +103,9 @@ class TargetHealth:
         self._longest_hint_s = longest_hint_s
         self._minimum_calls = minimum_calls
         self._fault_share = fault_share
-        self._conditions: OrderedDict[HealthKey, _Condition] = OrderedDict()
+        self._conditions: OrderedDict[HealthKey, Condition] = OrderedDict()
         # Of keys that were refused, under the provider, no model, and the key.
-        self._keys: OrderedDict[HealthKey, _Condition] = OrderedDict()
+        self._keys: OrderedDict[HealthKey, Condition] = OrderedDict()
 
     def pause(self, key: HealthKey, now: float) -> Pause | None:
         """Why a target is left alone at `now`; None when a call may go there."""
@@ -239,7 +138,7 @@ class TargetHealth:
         """A call goes to a target, which has no `pause` or only a mendable one. Takes the probe of a half-open one."""
         condition = self._conditions.get(key)
         if condition is None:
-            condition = self._conditions[key] = _Condition()
+            condition = self._conditions[key] = Condition()
             if len(self._conditions) > _MAX_TRACKED:
                 self._conditions.popitem(last=False)
         else:
@@ -321,21 +220,21 @@ class TargetHealth:
             cooling_s=pause.wait_s if pause is not None and state is BreakerState.OPEN else 0.0,
         )
 
-    def _too_many(self, condition: _Condition) -> bool:
+    def _too_many(self, condition: Condition) -> bool:
         calls, faults = sum(condition.calls), sum(condition.faults)
         enough = faults >= self._threshold and calls >= self._minimum_calls
         return enough and faults >= calls * self._fault_share
 
-    def _of_key(self, key: HealthKey) -> _Condition:
+    def _of_key(self, key: HealthKey) -> Condition:
         name = key[0], "", key[2]
         condition = self._keys.get(name)
         if condition is None:
-            condition = self._keys[name] = _Condition()
+            condition = self._keys[name] = Condition()
             if len(self._keys) > _MAX_TRACKED:
                 self._keys.popitem(last=False)
         return condition
 
-    def _leave(self, visit: Visit) -> _Condition:
+    def _leave(self, visit: Visit) -> Condition:
         for probed in visit.probes:
             probed.probing = False
         condition = visit.conditions[0]

@@ -7,9 +7,10 @@ import pytest
 from libs.core.errors import FailedPrecondition
 from libs.core.money import TokenCounts
 from libs.core.resource_names import Owner
+from services.router.domain.condition import BreakerState
 from services.router.domain.errors import Reason
 from services.router.domain.generation import Image, Message, Role
-from services.router.domain.health import BreakerState, TargetHealth
+from services.router.domain.health import TargetHealth
 from services.router.domain.ports import KeyState
 from services.router.domain.preference import Preferences, Profile
 from services.router.domain.routing.causes import Cause

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
 
+from services.router.domain.condition import WINDOW_S, BreakerState
 from services.router.domain.errors import ProviderError, Reason
-from services.router.domain.health import WINDOW_S, BreakerState, HealthKey, TargetHealth, Visit
+from services.router.domain.health import HealthKey, TargetHealth, Visit
 
 ONE: HealthKey = ("p", "m", "k1")
 OTHER_KEY: HealthKey = ("p", "m", "k2")

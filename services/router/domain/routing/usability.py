@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from services.router.domain.condition import Pause
 from services.router.domain.configuration import CAPABILITY_NAMES, Model, Provider
 from services.router.domain.errors import Reason
 from services.router.domain.generation import Generation, JsonSchemaFormat
-from services.router.domain.health import HealthKey, Pause, TargetHealth
+from services.router.domain.health import HealthKey, TargetHealth
 from services.router.domain.limits import ProviderLimiter
 from services.router.domain.routing.causes import Cause
 from services.router.domain.routing.route_plan import Obstacle, output_limit
