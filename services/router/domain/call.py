@@ -264,7 +264,7 @@ class Call:
             if self._targets:
                 self._resources.observer.passed_over(self._context.tenant, self.operation_id, self._plan.rejected[-1])
         if not self._targets:
-            raise self._nothing_left()
+            raise self._nothing_left() from None
 
     def _request_to(self, target: Target) -> Generation:
         """The request with what its provider adds where it says nothing."""
