@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping, Sized
+from itertools import islice
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -18,6 +19,9 @@ _LABEL_KEY = re.compile(r"[a-z]([a-z0-9_.-]{0,62})")
 MAX_LABELS = 64
 MAX_LABEL_VALUE = 256
 
+# Far more than a call's trailers can carry. A hostile request can have a hundred thousand wrong fields.
+MAX_VIOLATIONS = 100
+
 
 class FieldChecks:
     """Use as a context manager around the conversion of one request; raises InvalidArgument at its end.
@@ -29,10 +33,13 @@ class FieldChecks:
 
     def __init__(self) -> None:
         self._violations: list[FieldViolation] = []
+        self._count = 0
 
     def fail(self, field: str, description: str) -> None:
-        """Record that `field` is wrong."""
-        self._violations.append(FieldViolation(field=field, description=description))
+        """Record that `field` is wrong. Beyond the first MAX_VIOLATIONS, wrong fields are only counted."""
+        self._count += 1
+        if self._count <= MAX_VIOLATIONS:
+            self._violations.append(FieldViolation(field=field, description=description))
 
     def that(self, condition: bool, field: str, description: str) -> None:
         """Record a violation unless `condition` holds."""
@@ -64,7 +71,7 @@ class FieldChecks:
     def labels(self, field: str, labels: Mapping[str, str]) -> None:
         """At most 64 labels, keys like ids starting with a letter, values up to 256 characters."""
         self.count(field, labels, most=MAX_LABELS)
-        for key, value in labels.items():
+        for key, value in islice(labels.items(), MAX_LABELS):
             self.that(
                 _LABEL_KEY.fullmatch(key) is not None,
                 f"{field}[{key[:63]!r}]",
@@ -76,7 +83,7 @@ class FieldChecks:
         """Raise InvalidArgument when anything was recorded."""
         if self._violations:
             first = self._violations[0]
-            more = len(self._violations) - 1
+            more = self._count - 1
             raise InvalidArgument(
                 "INVALID_FIELD",
                 f"{first.field} {first.description}" + (f" (and {more} more)" if more else ""),

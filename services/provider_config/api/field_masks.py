@@ -11,6 +11,8 @@ from libs.core.validation import FieldChecks
 
 _EVERYTHING = "*"
 _MOST_SHOWN = 64
+# No message has as many fields, and a path may be named twice.
+_MAX_PATHS = 100
 
 
 def fields_to_change(check: FieldChecks, mask: FieldMask, message: Message, mutable: Iterable[str]) -> frozenset[str]:
@@ -23,8 +25,10 @@ def fields_to_change(check: FieldChecks, mask: FieldMask, message: Message, muta
         return can_change & {descriptor.name for descriptor, _ in message.ListFields()}
     if list(mask.paths) == [_EVERYTHING]:
         return can_change
+    check.count("update_mask", mask.paths, most=_MAX_PATHS)
+    named = set(mask.paths[:_MAX_PATHS])
     known = message.DESCRIPTOR.fields_by_name
-    for path in sorted(set(mask.paths) - can_change):
+    for path in sorted(named - can_change):
         shown = repr(path[:_MOST_SHOWN])
         if path in known:
             check.fail("update_mask", f"must not name {shown}, which cannot be changed")
@@ -34,4 +38,4 @@ def fields_to_change(check: FieldChecks, mask: FieldMask, message: Message, muta
             check.fail("update_mask", f"must not name {shown}: only whole fields can be changed")
         else:
             check.fail("update_mask", f"must not name {shown}, which is not a field")
-    return can_change & set(mask.paths)
+    return can_change & named

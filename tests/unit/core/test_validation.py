@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.core.errors import FieldViolation, InvalidArgument
-from libs.core.validation import MAX_LABEL_VALUE, MAX_LABELS, FieldChecks, origin_of
+from libs.core.validation import MAX_LABEL_VALUE, MAX_LABELS, MAX_VIOLATIONS, FieldChecks, origin_of
 
 
 def violations(check: FieldChecks) -> list[tuple[str, str]]:
@@ -32,6 +32,16 @@ def test_all_wrong_fields_are_reported_at_once_in_their_order() -> None:
     )
     assert (error.reason, error.message) == ("INVALID_FIELD", "a is required (and 2 more)")
     assert error.metadata == {"field": "a"}
+
+
+def test_of_very_many_wrong_fields_the_first_are_named_and_the_others_counted() -> None:
+    with pytest.raises(InvalidArgument) as caught, FieldChecks() as check:
+        for index in range(10_000):
+            check.fail(f"labels[{index}]", "is wrong")
+    assert [each.field for each in caught.value.field_violations] == [
+        f"labels[{index}]" for index in range(MAX_VIOLATIONS)
+    ]
+    assert caught.value.message == "labels[0] is wrong (and 9999 more)"
 
 
 def test_nothing_wrong_raises_nothing() -> None:
@@ -90,7 +100,10 @@ def test_labels_are_bounded_in_number_and_value() -> None:
     check = FieldChecks()
     check.labels("labels", {f"k{n}": "v" for n in range(MAX_LABELS + 1)})
     check.labels("more", {"k": "v" * (MAX_LABEL_VALUE + 1)})
-    assert [field for field, _ in violations(check)] == ["labels", "more['k']"]
+    check.labels("wrong", {f"!{n}": "v" for n in range(MAX_LABELS + 10)})
+    found = [field for field, _ in violations(check)]
+    assert found[:2] == ["labels", "more['k']"]
+    assert len(found) == 2 + 1 + MAX_LABELS
 
 
 @pytest.mark.parametrize(

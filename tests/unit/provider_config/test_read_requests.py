@@ -269,6 +269,17 @@ def test_a_wrong_mask_path_is_named(mask: str, text: str) -> None:
     assert text in caught.value.message
 
 
+def test_a_mask_of_very_many_paths_is_refused_without_naming_them_all() -> None:
+    request = provider_service_pb2.UpdateProviderRequest()
+    request.provider.name = _NAME
+    request.update_mask.paths.extend(["active"] * 100 + ["x"])
+    with pytest.raises(InvalidArgument) as caught:
+        read_providers.update_command(request, act=act(), rules=RULES)
+    assert caught.value.message == "update_mask must have at most 100 entries, has 101"
+    del request.update_mask.paths[100:]
+    assert read_providers.update_command(request, act=act(), rules=RULES).fields == {"active"}
+
+
 def test_a_mask_selects_what_changes_and_is_checked() -> None:
     command = _update("active,priority", active=False, base_url="nonsense", type="nonsense")
     assert command.fields == {"active", "priority"}
