@@ -20,6 +20,7 @@ from gatehouse.keyvault.v1.audit_service_pb2 import (
     ListKeyUseResponse,
     VerifyAuditLogResponse,
 )
+from gatehouse.providerconfig.v1 import audit_service_pb2 as of_config
 
 from tests.unit.client.fake_gatehouse import FakeGatehouse, failure
 from tests.unit.client.samples import DENIED, KEY, KEY_USE, NOON, ROTATION
@@ -231,3 +232,75 @@ def test_key_use_is_listed_for_a_tenant_the_platform_or_one_key(fake: FakeGateho
     fake.answers["ListKeyUse"] = lambda _: ListKeyUseResponse()
     assert run("audit", "key-use", "openai").stderr == f"no use of {KEY.name}\n"
     assert run("audit", "key-use", "tenants/acme/providers/p").exit_code == 2
+
+
+CHANGED = of_config.AuditEvent(
+    sequence=7,
+    time=NOON,
+    actor="tenants/acme/users/ann",
+    address="192.0.2.7",
+    action="UpdateRoute",
+    target="tenants/acme/routes/extraction",
+    outcome=of_config.AUDIT_OUTCOME_SUCCEEDED,
+    details={"version": "3", "fields": "strategy,targets"},
+)
+
+
+@pytest.fixture
+def both(fake: FakeGatehouse) -> None:
+    """Answers of the configuration's log beside those of the keys'."""
+    fake.answers |= {
+        "providerconfig.ListAuditEvents": lambda _: of_config.ListAuditEventsResponse(events=[CHANGED]),
+        "providerconfig.VerifyAuditLog": lambda _: of_config.VerifyAuditLogResponse(intact=True, event_count=12),
+        "providerconfig.ExportAuditEvents": lambda _: iter([of_config.ExportAuditEventsResponse(events=[CHANGED])]),
+    }
+
+
+@pytest.mark.usefixtures("both")
+def test_the_configurations_log_is_listed_when_asked_for(fake: FakeGatehouse, run: Run) -> None:
+    _, row = cells(run("audit", "list", "--of", "config", "--target", "routes/extraction").stdout)
+    assert row == [
+        *("7", local_time(NOON), "tenants/acme/users/ann", "192.0.2.7", "UpdateRoute"),
+        *("tenants/acme/routes/extraction", "succeeded", "fields=strategy,targets, version=3"),
+    ]
+    call = fake.last("ListAuditEvents")
+    assert (call.area, call.request.filter.target) == ("providerconfig", "tenants/acme/routes/extraction")
+    run("audit", "list", "--of", "config", "--target", "openai", "--outcome", "denied")
+    asked = fake.last("ListAuditEvents").request.filter
+    assert (asked.target, asked.outcome) == ("tenants/acme/providers/openai", of_config.AUDIT_OUTCOME_DENIED)
+    run("audit", "list", "--limit", "1")
+    assert fake.last("ListAuditEvents").area == "keyvault"
+    assert run("audit", "list", "--of", "both").exit_code == 2
+
+
+@pytest.mark.usefixtures("both")
+def test_the_configurations_log_is_verified_without_anchors(fake: FakeGatehouse, run: Run) -> None:
+    result = run("audit", "verify", "--of", "config")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert cells(result.stdout) == [
+        ["audit log", "tenants/acme (configuration)"],
+        ["intact", "yes"],
+        ["events", "12"],
+    ]
+    broken = of_config.VerifyAuditLogResponse(
+        first_break=of_config.AuditBreak(sequence=5, type=of_config.AUDIT_BREAK_TYPE_TRUNCATED)
+    )
+    fake.answers["providerconfig.VerifyAuditLog"] = lambda _: broken
+    alarm = run("audit", "verify", "--of", "config")
+    assert alarm.exit_code == 1
+    assert "THE AUDIT LOG OF tenants/acme (configuration) IS NOT INTACT" in alarm.stderr
+    assert "it ends before event 5" in alarm.stderr
+
+
+def test_every_break_of_the_configurations_log_has_its_text() -> None:
+    from gatehouse.cli import audit
+
+    kinds = {name.removeprefix("AUDIT_BREAK_TYPE_").lower() for name in of_config.AuditBreakType.keys()}  # noqa: SIM118 - not a dict
+    assert kinds - {"unspecified"} <= set(audit._BREAKS)
+
+
+@pytest.mark.usefixtures("both")
+def test_the_configurations_log_is_exported(run: Run) -> None:
+    result = run("audit", "export", "--of", "config")
+    assert json.loads(result.stdout)["action"] == "UpdateRoute"
+    assert "exported 1 event of tenants/acme (configuration)" in result.stderr

@@ -22,7 +22,7 @@ from gatehouse.providerconfig.v1.provider_service_pb2 import (
 )
 
 from tests.unit.client.fake_gatehouse import FakeGatehouse
-from tests.unit.client.samples import MODEL, PLAN, PROVIDER, TYPES
+from tests.unit.client.samples import MODEL, PROVIDER, TYPES
 
 Run = Callable[..., Any]
 
@@ -41,7 +41,6 @@ def answers(fake: FakeGatehouse) -> None:
         "ListModels": lambda _: ListModelsResponse(models=[MODEL]),
         "UpdateModel": lambda _: UpdateModelResponse(model=MODEL, revision=45),
         "DeleteModel": lambda _: DeleteModelResponse(revision=46),
-        "ExplainRoute": lambda _: PLAN,
     }
 
 
@@ -137,14 +136,3 @@ def test_models_are_shown_changed_and_deleted(fake: FakeGatehouse, run: Run) -> 
     assert fake.last("DeleteModel").request.name == MODEL.name
     assert run("models", "list").exit_code == 2
     assert run("models", "get", "mini").exit_code == 2
-
-
-def test_explain_shows_targets_and_what_was_left_out(fake: FakeGatehouse, run: Run) -> None:
-    result = run("explain", "--model", "gpt-4o-mini", "hi")
-    assert result.exit_code == 0
-    lines = [line.split() for line in result.stdout.splitlines()]
-    assert lines[1][:5] == ["1", "openai", "gpt-4o-mini", "openai", "default"]
-    assert lines[-1][:4] == ["spare", "(platform)", "big", "PROVIDER_INACTIVE"]
-    assert "revision 42" in result.stderr
-    assert fake.last("ExplainRoute").request.generation.model == "gpt-4o-mini"
-    assert json.loads(run("explain", "--json").stdout)["rejected"][0]["cause"] == "PROVIDER_INACTIVE"

@@ -186,7 +186,7 @@ def test_routes_are_shown(run: Run) -> None:
     shown = cells(run("routes", "get", "extraction").stdout)
     assert ["experiment", "cheaper (running)"] in shown
     assert ["answers are kept", "for 1h (stored; nothing is kept yet)"] in shown
-    assert ["1", "openai", "gpt-4o-mini", "3 (75%)", "all", ""][:5] in [row[:5] for row in shown]
+    assert ["1", "openai", "gpt-4o-mini", "3 (75%)", "all"] in shown
     assert ["2", "openai", "gpt-4o", "1 (25%)", "pro", "tools"] in shown
     assert ["control", "50 %", "openai/gpt-4o"] in shown
     assert json.loads(run("routes", "get", "extraction", "--json").stdout)["strategy"] == "ROUTING_STRATEGY_WEIGHTED"

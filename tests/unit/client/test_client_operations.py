@@ -26,7 +26,11 @@ from gatehouse.operations import (
     usage,
 )
 from gatehouse.operations.operation import Listing, Operation, Stream
+from gatehouse.providerconfig.v1.preference_pb2 import Choice
 from gatehouse.providerconfig.v1.provider_service_pb2 import UpdateProviderResponse
+from gatehouse.router.v1 import generation_service_pb2 as router_pb2
+from gatehouse.router.v1.generation_pb2 import Outcome, RouteTrace
+from gatehouse.router.v1.generation_service_pb2 import GenerateResponse
 
 from tests.unit.client.fake_gatehouse import SERVICES, FakeGatehouse
 
@@ -325,3 +329,62 @@ def test_wrong_endpoints_and_authorities_are_refused_at_once(fake: FakeGatehouse
         Client(endpoints="x:1", ca="/does/not/exist.pem")
     with pytest.raises(gatehouse.ProfileError, match="timeout"):
         Client(endpoints="x:1", timeout=0)
+
+
+def test_a_call_carries_its_session_and_its_answer_the_trace(fake: FakeGatehouse, client: Client) -> None:
+    trace = RouteTrace(revision=42, route=ROUTE)
+    fake.answers["Generate"] = lambda _: GenerateResponse(outcome=Outcome(trace=trace))
+    assert client.generate("hi", task="extraction", session="chat-1").trace == trace
+    call = fake.last("Generate").request.generation
+    assert (call.task, call.session) == ("extraction", "chat-1")
+    fake.answers["Generate"] = lambda _: GenerateResponse()
+    assert client.generate("hi").trace == RouteTrace()
+
+
+def test_a_field_given_as_none_is_unset(fake: FakeGatehouse, client: Client) -> None:
+    client.providers.update(PROVIDER, weight=None, limits=None, options={"organization": "org-1"})
+    request = fake.last("UpdateProvider").request
+    assert list(request.update_mask.paths) == ["limits", "options", "weight"]
+    assert (request.provider.HasField("weight"), request.provider.HasField("limits")) == (False, False)
+    assert dict(request.provider.options) == {"organization": "org-1"}
+    client.routes.update(ROUTE, experiment=None, strategy="least_busy")
+    route = fake.last("UpdateRoute").request
+    assert (list(route.update_mask.paths), route.route.strategy) == (["experiment", "strategy"], 5)
+
+
+def test_an_unsaved_provider_is_tried_with_a_key_that_is_kept_nowhere(fake: FakeGatehouse, client: Client) -> None:
+    client.providers.test_unsaved(PROVIDER, type="openai", api_key="sk-1", base_url="https://x", model="m", timeout=20)
+    request = fake.last("TestProvider").request
+    assert (request.provider.name, request.provider.type, request.api_key, request.model) == (
+        PROVIDER,
+        "openai",
+        b"sk-1",
+        "m",
+    )
+    assert fake.last("TestProvider").seconds_left == pytest.approx(20, abs=5)
+
+
+def test_choices_by_task_are_sent_in_order(fake: FakeGatehouse, client: Client) -> None:
+    client.preferences.update(USER, tasks={"b": Choice(provider="p"), "a": Choice(provider="q", model="m")}, etag="e")
+    request = fake.last("UpdatePreferences").request
+    assert [(each.task, each.choice.provider) for each in request.preferences.tasks] == [("a", "q"), ("b", "p")]
+    assert (request.preferences.etag, list(request.update_mask.paths)) == ("e", ["tasks"])
+
+
+def test_warnings_of_a_list_are_told_once(fake: FakeGatehouse, client: Client) -> None:
+    pages = {
+        "": router_pb2.ListModelsResponse(models=[{"model": "a"}], next_page_token="2", warnings=["w"]),
+        "2": router_pb2.ListModelsResponse(models=[{"model": "b"}], warnings=["w", "v"]),
+    }
+    fake.answers["router.ListModels"] = lambda request: pages[request.page_token]
+    told: list[str] = []
+    assert [each.model for each in client.models.available(warn=told.append)] == ["a", "b"]
+    assert told == ["w", "v"]
+    assert len(list(client.models.available())) == 2
+
+
+def test_every_page_of_a_list_is_asked_for_alike(fake: FakeGatehouse, client: Client) -> None:
+    pages = iter([router_pb2.ListModelsResponse(next_page_token="2"), router_pb2.ListModelsResponse()])
+    fake.answers["router.ListModels"] = lambda _: next(pages)
+    assert list(client.models.available(revision=7)) == []
+    assert [call.metadata["gatehouse-revision"] for call in fake.received] == ["7", "7"]
