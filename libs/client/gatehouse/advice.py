@@ -87,6 +87,7 @@ _BY_REASON: Mapping[str, str] = MappingProxyType(
         "ROUTE_IN_USE": "Take it out of the other route first: `gatehouse routes update OTHER --fallback-route ''`.",
         "PROFILE_NOT_FOUND": "`gatehouse profiles list` shows what exists.",
         "PROFILE_EXISTS": "Choose another id, or change it: `gatehouse profiles update`.",
+        "TOO_MANY_PROFILES": "Delete one that is not needed: `gatehouse profiles delete`.",
         "VERSION_NOT_FOUND": "The `versions` command lists what can be brought back.",
         "SCOPE_FULL": "Delete providers, models, routes or profiles that are not needed.",
         "TEST_UNDER_WAY": "Wait for its result: `gatehouse providers get` shows it.",
@@ -103,8 +104,8 @@ _BY_REASON: Mapping[str, str] = MappingProxyType(
         "PROVIDER_UNREACHABLE": _PROVIDER_TROUBLE,
         "PROVIDER_BAD_RESPONSE": _PROVIDER_TROUBLE,
         "PROVIDER_TIMEOUT": _PROVIDER_TROUBLE,
-        "PROVIDER_ADDRESS_REFUSED": "Correct the provider's `base_url`. Whoever runs Gatehouse can allow a place inside "
-        "the network (ROUTER_ALLOWED_ENDPOINTS).",
+        "PROVIDER_ADDRESS_REFUSED": "Correct the provider's `base_url`. Whoever runs Gatehouse can allow a place "
+        "inside the network (ROUTER_ALLOWED_ENDPOINTS).",
         "STREAM_INTERRUPTED": "What came before is yours and is charged; ask again for the rest.",
         "CONTEXT_TOO_LONG": "Shorten the conversation or choose a model with a longer context.",
         "QUOTA_EXCEEDED": "`gatehouse quotas state` shows what is left; an administrator can raise the limit.",

@@ -30,7 +30,8 @@ from gatehouse.providerconfig.v1.provider_service_pb2 import (
 )
 from gatehouse.providerconfig.v1.provider_service_pb2 import TestProviderResponse as Found
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.struct_pb2 import Struct
 from google.rpc import error_details_pb2
 
 from tests.unit.client.fake_gatehouse import FakeGatehouse, failure
@@ -50,7 +51,7 @@ FULL.MergeFrom(
         max_retries=0,
         default_temperature=0.2,
         default_max_output_tokens=2_000,
-        options={"organization": "org-1", "flags": [1, True]},
+        options=ParseDict({"organization": "org-1", "flags": [1, True]}, Struct()),
         last_test=ProviderTest(time=NOON, outcome=PROVIDER_TEST_OUTCOME_BAD_KEY, message="the key was refused"),
     )
 )
@@ -147,6 +148,11 @@ def test_settings_are_taken_away(fake: FakeGatehouse, run: Run) -> None:
     assert list(request.update_mask.paths) == ["default_for_tasks", "limits"]
     assert not request.provider.HasField("limits")
     assert [call.method for call in fake.received] == ["UpdateProvider"]
+    assert not request.remove_key
+    assert run("providers", "update", "openai", "--unset", "key").exit_code == 0
+    request = fake.last("UpdateProvider").request
+    assert (request.remove_key, list(request.update_mask.paths)) == (True, [])
+    assert run("providers", "update", "openai", "--unset", "key", "--key", "k").exit_code == 2
     assert run("providers", "update", "openai", "--unset", "type").exit_code == 2
     both = run("providers", "update", "openai", "--unset", "weight", "--weight", "3")
     assert both.exit_code == 2
@@ -275,7 +281,9 @@ def test_tests_may_not_follow_each_other_at_once(fake: FakeGatehouse, run: Run) 
 
 def test_versions_and_rollback(fake: FakeGatehouse, run: Run) -> None:
     older = Provider(name=PROVIDER.name, type="openai", priority=100, active=True)
-    newer = Provider(name=PROVIDER.name, type="openai", priority=10, active=False, options={"organization": "o"})
+    newer = Provider(
+        name=PROVIDER.name, type="openai", priority=10, active=False, options=ParseDict({"organization": "o"}, Struct())
+    )
     fake.answers["ListProviderVersions"] = lambda _: ListProviderVersionsResponse(
         versions=[ProviderVersion(version=2, provider=newer), ProviderVersion(version=1, provider=older)]
     )

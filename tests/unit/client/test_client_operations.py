@@ -373,8 +373,10 @@ def test_choices_by_task_are_sent_in_order(fake: FakeGatehouse, client: Client) 
 
 def test_warnings_of_a_list_are_told_once(fake: FakeGatehouse, client: Client) -> None:
     pages = {
-        "": router_pb2.ListModelsResponse(models=[{"model": "a"}], next_page_token="2", warnings=["w"]),
-        "2": router_pb2.ListModelsResponse(models=[{"model": "b"}], warnings=["w", "v"]),
+        "": router_pb2.ListModelsResponse(
+            models=[router_pb2.AvailableModel(model="a")], next_page_token="2", warnings=["w"]
+        ),
+        "2": router_pb2.ListModelsResponse(models=[router_pb2.AvailableModel(model="b")], warnings=["w", "v"]),
     }
     fake.answers["router.ListModels"] = lambda request: pages[request.page_token]
     told: list[str] = []

@@ -108,7 +108,7 @@ TypeOptionOption = Annotated[
 ]
 UnsetOption = Annotated[
     list[str] | None,
-    typer.Option("--unset", metavar="FIELD", help=f"Take a setting away: {', '.join(_UNSET)}."),
+    typer.Option("--unset", metavar="FIELD", help=f"Take a setting away: key, {', '.join(_UNSET)}."),
 ]
 
 
@@ -152,6 +152,14 @@ _PLAIN = (
 )
 
 
+def removes_key(given: Given) -> bool:
+    """Whether the provider is to be called without a key. Raises BadParameter when it is given one as well."""
+    removed = "key" in (given.get("unset") or ())
+    if removed and given.get("key"):
+        raise typer.BadParameter("key is set and unset at once", param_hint="--unset")
+    return removed
+
+
 def lies_over(given: Given) -> bool:
     """Whether something is given that changes a part of what is there: limits, timeouts, options."""
     parts = ("limit_rpm", "limit_tpm", "limit_concurrent", "timeout", "option")
@@ -176,8 +184,10 @@ def fields_of(name: str, given: Given, present: Provider | None = None) -> Provi
     if given.get("label"):
         fields["labels"] = labels_of(given.get("label"))
     for wanted in given.get("unset") or ():
+        if wanted == "key":
+            continue  # a flag of the request, not a field
         if wanted not in _UNSET:
-            raise typer.BadParameter(f"{wanted!r} is none of {', '.join(_UNSET)}", param_hint="--unset")
+            raise typer.BadParameter(f"{wanted!r} is none of key, {', '.join(_UNSET)}", param_hint="--unset")
         field = _UNSET[wanted]
         if field in fields:
             raise typer.BadParameter(f"{wanted} is set and unset at once", param_hint="--unset")

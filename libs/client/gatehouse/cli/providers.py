@@ -44,6 +44,7 @@ from gatehouse.cli.provider_inputs import (
     WeightOption,
     fields_of,
     lies_over,
+    removes_key,
 )
 from gatehouse.cli.provider_view import capabilities, note_still_named, outcome, show_provider, state
 from gatehouse.cli.session import Owner, Session
@@ -202,8 +203,8 @@ def update(
     label: LabelOption = None,
     owner: OwnerOption = Owner.TENANT,
 ) -> None:
-    """Change a provider: exactly what is given. Labels and tasks are replaced as a whole; limits, timeouts and options
-    one by one.
+    """Change a provider: exactly what is given; an empty --key keeps the present one. Labels and tasks are replaced as a
+    whole; limits, timeouts and options one by one.
     """
     name = session.name(owner, "providers", provider)
     given = Given(
@@ -229,11 +230,14 @@ def update(
         unset=unset,
     )
     # Wrong options are told before anything is asked.
-    if not fields_of(name, given):
+    remove_key = removes_key(given)
+    if not fields_of(name, given) and not remove_key:
         raise typer.BadParameter("say what to change: --inactive, --priority 10, …")
     present = session.client.providers.get(name) if lies_over(given) else None
     fields = fields_of(name, given, present)
-    response = session.client.providers.update(name, etag=present.etag if present is not None else "", **fields)
+    response = session.client.providers.update(
+        name, etag=present.etag if present is not None else "", remove_key=remove_key, **fields
+    )
     show_provider(response.provider, session)
     note(f"live at revision {response.revision}")
 

@@ -33,7 +33,8 @@ CLEAR_KEY = (
 
 _TRUE, _FALSE = frozenset({"true", "True", "TRUE"}), frozenset({"false", "False", "FALSE"})
 _INTEGER = re.compile(r"[-+]?[0-9][0-9_]{0,24}")
-_LABEL = re.compile(r"[a-z0-9_.-]{1,63}")
+_LABEL = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
+_LABEL_RULE = "1 to 63 characters of a-z, 0-9, '_', '.', '-', starting with a letter"
 _MAX_LABELS, _MAX_LABEL_VALUE = 64, 256
 
 
@@ -191,7 +192,7 @@ class Usd:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A duration such as `30s`, in nanoseconds from `least` to `most`."""
+    """A duration such as `30s`, in nanoseconds from `least` to `most`, in whole microseconds."""
 
     least: int
     most: int
@@ -202,7 +203,7 @@ class Span:
             nanoseconds = nanoseconds_of(node.text) if isinstance(node, Scalar) else -1
         except ValueError as error:
             return reading.wrong(node, path, str(error))
-        if self.least <= nanoseconds <= self.most:
+        if self.least <= nanoseconds <= self.most and not nanoseconds % 1000:
             return duration_message(nanoseconds)
         return reading.wrong(node, path, f"must be a duration from {written(self.least)} to {written(self.most)}")
 
@@ -251,7 +252,7 @@ class Labels:
             if names_secret(name):
                 text = reading.wrong(value, place, CLEAR_KEY)
             elif not _LABEL.fullmatch(name):
-                text = reading.wrong(value, place, "a label's name has 1 to 63 characters of a-z, 0-9, '_', '.', '-'")
+                text = reading.wrong(value, place, f"a label's name has {_LABEL_RULE}")
             elif text is not WRONG and len(text) > _MAX_LABEL_VALUE:
                 text = reading.wrong(value, place, f"must have at most {_MAX_LABEL_VALUE} characters")
             labels[name], wrong = text, wrong or text is WRONG

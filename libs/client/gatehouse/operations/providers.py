@@ -115,11 +115,17 @@ def list_(parent: str, *, page_size: int = 0) -> Listing[Provider]:
     )
 
 
-def update(name: str, *, etag: str = "", **fields: Unpack[ProviderFields]) -> Operation[UpdateProviderResponse]:
-    """Change exactly the fields given. With an `etag`, only what has not changed since."""
+def update(
+    name: str, *, etag: str = "", remove_key: bool = False, **fields: Unpack[ProviderFields]
+) -> Operation[UpdateProviderResponse]:
+    """Change exactly the fields given. With an `etag`, only what has not changed since.
+
+    An empty `key` keeps the present one; `remove_key` calls the provider without a key from now on.
+    """
     request = UpdateProviderRequest(
         provider=Provider(name=name, etag=etag, **fields),  # type: ignore[arg-type]  # options: as in `create`
         update_mask=FieldMask(paths=sorted(fields)),
+        remove_key=remove_key,
     )
     return operation("provider_config", f"{_SERVICE}/UpdateProvider", request, UpdateProviderResponse, whole)
 

@@ -144,12 +144,13 @@ def tenants(draw: st.DrawFn) -> Configuration:
     return found
 
 
-def _give_defaults(draw: st.DrawFn, among: list[Provider]) -> None:
-    if among and draw(st.booleans()):
-        draw(st.sampled_from(among)).is_default = True
+def _give_defaults(draw: Any, among: list[Provider]) -> None:
+    holders = st.none() | st.sampled_from(among) if among else st.none()
+    if (holder := draw(holders)) is not None:
+        holder.is_default = True
     for task in ("extraction", "validation"):
-        if among and draw(st.booleans()):
-            draw(st.sampled_from(among)).default_for_tasks.append(task)
+        if (holder := draw(holders)) is not None:
+            holder.default_for_tasks.append(task)
 
 
 def routes(places: list[tuple[str, str]]) -> st.SearchStrategy[Route]:

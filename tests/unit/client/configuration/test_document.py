@@ -7,6 +7,7 @@ from gatehouse.configuration.problems import FileError
 from gatehouse.configuration.yaml_text import yaml_text
 from gatehouse.providerconfig.v1.route_pb2 import PLATFORM_FALLBACK_LAST, ROUTING_STRATEGY_WEIGHTED
 from gatehouse.references import ID_RULE
+from google.protobuf.json_format import MessageToDict
 from hypothesis import given, settings
 
 from tests.unit.client.configuration.configurations import TENANT, USER, tenants, users
@@ -84,8 +85,7 @@ def test_a_whole_document_is_read() -> None:
         True,
     )
     assert openai.timeouts.first_event.seconds == 90
-    assert dict(openai.options) == {"organization": "org-1", "retries": 3, "flags": openai.options["flags"]}
-    assert list(openai.options["flags"]) == [True, None, 1.5, "yes"]
+    assert MessageToDict(openai.options) == {"organization": "org-1", "retries": 3, "flags": [True, None, 1.5, "yes"]}
     assert (eu.type, eu.is_default, eu.display_name) == ("openai", False, "no")
     assert found.models["eu"] == {}
     model = found.models["openai"]["gpt-4o"]
@@ -95,9 +95,8 @@ def test_a_whole_document_is_read() -> None:
     )
     assert model.capabilities.tools
     route = found.routes["default"]
-    assert (route.strategy, route.targets[0].plans, route.targets[0].HasField("weight")) == (
-        *(ROUTING_STRATEGY_WEIGHTED, ["pro", "no"], True),
-    )
+    assert route.strategy == ROUTING_STRATEGY_WEIGHTED
+    assert (list(route.targets[0].plans), route.targets[0].HasField("weight")) == (["pro", "no"], True)
     assert route.targets[1].provider == "platform/providers/openai"
     assert found.policy is not None
     assert found.policy.platform_fallback == PLATFORM_FALLBACK_LAST
