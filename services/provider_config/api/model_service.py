@@ -11,10 +11,9 @@ from gatehouse.providerconfig.v1.model_service_pb2_grpc import ModelServiceServi
 from libs.core.clock import Clock
 from libs.core.page_tokens import encode_page_token
 from libs.core.resource_names import ModelName, ProviderName
-from libs.telemetry import names
-from libs.telemetry.logs import get_logger
 from services.provider_config.api import convert, read_models, read_probes
 from services.provider_config.api.acts import current_act, current_token
+from services.provider_config.api.change_log import log_change
 from services.provider_config.api.read_names import page_in
 from services.provider_config.api.request_ids import remembered_as
 from services.provider_config.domain.catalogue import Catalogue
@@ -25,8 +24,6 @@ from services.provider_config.domain.look_up import get_model, list_models
 from services.provider_config.domain.ports import ConfigStore, Transaction
 from services.provider_config.domain.sync_models import ModelSync
 from services.provider_config.domain.update_model import update_model
-
-_log = get_logger(__name__)
 
 
 class ModelServicer(ModelServiceServicer):
@@ -55,7 +52,7 @@ class ModelServicer(ModelServiceServicer):
             now=act.now,
         )
         response = await self._store.write(work)
-        _log_change(response.model.name, response.revision)
+        log_change(response.model.name, response.revision)
         return response
 
     async def GetModel(self, request: pb.GetModelRequest, _context: object) -> pb.GetModelResponse:
@@ -79,7 +76,7 @@ class ModelServicer(ModelServiceServicer):
         """Change a model."""
         command = read_models.update_command(request, act=current_act("UpdateModel", self._clock))
         changed = await self._store.write(partial(update_model, command=command, catalogue=self._catalogue))
-        _log_change(str(command.name), changed.revision)
+        log_change(str(command.name), changed.revision)
         model = convert.priced_model_message(changed.resource, self._catalogue)
         return pb.UpdateModelResponse(model=model, revision=changed.revision)
 
@@ -87,7 +84,7 @@ class ModelServicer(ModelServiceServicer):
         """Delete a model."""
         command = read_models.delete_command(request, act=current_act("DeleteModel", self._clock))
         deleted = await self._store.write(partial(delete_model, command=command))
-        _log_change(request.name, deleted.revision)
+        log_change(request.name, deleted.revision)
         return pb.DeleteModelResponse(revision=deleted.revision, still_named_by=deleted.still_named_by)
 
     async def SyncModels(self, request: pb.SyncModelsRequest, _context: object) -> pb.SyncModelsResponse:
@@ -95,7 +92,7 @@ class ModelServicer(ModelServiceServicer):
         act = current_act("SyncModels", self._clock)
         command = read_probes.sync_command(request, act=act, caller_token=current_token())
         synced = await self._sync(command)
-        _log_change(str(command.name), synced.revision)
+        log_change(str(command.name), synced.revision)
         return pb.SyncModelsResponse(
             added=[convert.priced_model_message(model, self._catalogue) for model in synced.added],
             not_listed=map(str, synced.not_listed),
@@ -109,8 +106,3 @@ def _create(transaction: Transaction, command: CreateModel, catalogue: Catalogue
     changed = create_model(transaction, command, catalogue)
     model = convert.priced_model_message(changed.resource, catalogue)
     return pb.CreateModelResponse(model=model, revision=changed.revision)
-
-
-def _log_change(name: str, revision: int) -> None:
-    if revision:  # 0: the request only asked whether it would do
-        _log.info(names.EVENT_CONFIG_CHANGED, **{names.FIELD_RESOURCE: name, names.FIELD_REVISION: revision})

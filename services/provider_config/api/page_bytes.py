@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -13,11 +13,16 @@ M = TypeVar("M", bound=Message)
 MAX_PAGE_BYTES = 3_600_000
 
 
-def fitting(messages: Sequence[M]) -> Sequence[M]:
-    """The first of `messages`, as many as fit into one page; at least one if there is any."""
+def fitting(messages: Iterable[M], size: int) -> tuple[Sequence[M], bool]:
+    """Up to `size` of the first `messages`, as many as fit into one page, at least one; and whether there are more.
+
+    Of `messages`, the one after the page is the last that is looked at: they may be made one by one.
+    """
+    page: list[M] = []
     left = MAX_PAGE_BYTES
-    for count, message in enumerate(messages):
+    for message in messages:
         left -= message.ByteSize()
-        if left < 0:
-            return messages[: max(count, 1)]
-    return messages
+        if page and (left < 0 or len(page) == size):
+            return page, True
+        page.append(message)
+    return page, False

@@ -63,8 +63,7 @@ class ProfileServicer(ProfileServiceServicer):
         bound_to = {"method": "ListProfiles", "parent": request.parent}
         size, after = page_in(request.page_size, request.page_token, bound_to)
         found = await self._store.read(partial(list_profiles, user=user, after=after, size=size))
-        profiles = fitting([convert.profile_message(each) for each in found[:size]])
-        more = len(found) > len(profiles)
+        profiles, more = fitting(map(convert.profile_message, found), size)
         return pb.ListProfilesResponse(
             profiles=profiles,
             next_page_token=encode_page_token(found[len(profiles) - 1].name.profile, bound_to) if more else "",
@@ -113,7 +112,7 @@ class ProfileServicer(ProfileServiceServicer):
 
 
 def _keys_of(transaction: Transaction, command: CreateProfile, remembered: Request | None) -> Sequence[KeyUse]:
-    """None when the request was answered before: it is again, whatever became of the keys."""
+    """Those of the choices; none when the request was answered before: it is again, whatever became of the keys."""
     if remembered is not None and transaction.requests.recall(remembered, now=command.act.now) is not None:
         return ()
     return keys_of(transaction, command.wanted)

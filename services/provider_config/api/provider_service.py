@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from functools import partial
 
+from gatehouse.providerconfig.v1 import provider_pb2
 from gatehouse.providerconfig.v1 import provider_service_pb2 as pb
 from gatehouse.providerconfig.v1.provider_service_pb2_grpc import ProviderServiceServicer
 
@@ -15,6 +17,7 @@ from libs.telemetry import names
 from libs.telemetry.logs import get_logger
 from services.provider_config.api import convert, read_probes, read_providers
 from services.provider_config.api.acts import current_act, current_token
+from services.provider_config.api.change_log import log_change
 from services.provider_config.api.page_bytes import fitting
 from services.provider_config.api.read_names import page_in, version_page_in
 from services.provider_config.api.request_ids import remembered_as
@@ -27,7 +30,7 @@ from services.provider_config.domain.probe_provider import Probing
 from services.provider_config.domain.provider_reach import ReachChecks, ReachFindings, checked_reach
 from services.provider_config.domain.provider_rules import ProviderRules
 from services.provider_config.domain.provider_types import PROVIDER_TYPES
-from services.provider_config.domain.provider_versions import list_provider_versions
+from services.provider_config.domain.provider_versions import provider_versions
 from services.provider_config.domain.update_provider import rollback_provider, update_provider
 
 _log = get_logger(__name__)
@@ -51,7 +54,7 @@ class ProviderServicer(ProviderServiceServicer):
         command = read_providers.create_command(request, uid=str(uuid.uuid4()), act=act, rules=self._rules)
         work = partial(_create_once, command=command, request=remembered_as(request, caller=act.author.actor))
         response = await self._reach.write(work)
-        _log_change(response.provider.name, response.revision)
+        log_change(response.provider.name, response.revision)
         return response
 
     async def GetProvider(self, request: pb.GetProviderRequest, _context: object) -> pb.GetProviderResponse:
@@ -77,14 +80,14 @@ class ProviderServicer(ProviderServiceServicer):
         command = read_providers.update_command(request, act=act, rules=self._rules)
         change = partial(update_provider, command=command, rules=self._rules)
         changed = await self._reach.write(partial(checked_reach, name=command.name, change=change))
-        _log_change(str(command.name), changed.revision)
+        log_change(str(command.name), changed.revision)
         return pb.UpdateProviderResponse(provider=convert.provider_message(changed.resource), revision=changed.revision)
 
     async def DeleteProvider(self, request: pb.DeleteProviderRequest, _context: object) -> pb.DeleteProviderResponse:
         """Delete a provider and its models."""
         command = read_providers.delete_command(request, act=current_act("DeleteProvider", self._clock))
         deleted = await self._store.write(partial(delete_provider, command=command))
-        _log_change(request.name, deleted.revision)
+        log_change(request.name, deleted.revision)
         return pb.DeleteProviderResponse(revision=deleted.revision, still_named_by=deleted.still_named_by)
 
     async def ListProviderVersions(
@@ -94,10 +97,7 @@ class ProviderServicer(ProviderServiceServicer):
         name = ProviderName.parse(request.name)
         bound_to = {"method": "ListProviderVersions", "name": request.name}
         size, before = version_page_in(request.page_size, request.page_token, bound_to)
-        work = partial(list_provider_versions, name=name, before=before, size=size)
-        provider, found = await self._store.read(work)
-        versions = fitting([convert.provider_version_message(provider, each) for each in found[:size]])
-        more = len(found) > len(versions)
+        versions, more = await self._store.read(partial(_version_page, name=name, before=before, size=size))
         return pb.ListProviderVersionsResponse(
             versions=versions,
             next_page_token=encode_page_token(str(versions[-1].version), bound_to) if more else "",
@@ -110,7 +110,7 @@ class ProviderServicer(ProviderServiceServicer):
         command = read_providers.rollback_command(request, act=current_act("RollbackProvider", self._clock))
         change = partial(rollback_provider, command=command, rules=self._rules)
         changed = await self._reach.write(partial(checked_reach, name=command.name, change=change))
-        _log_change(request.name, changed.revision)
+        log_change(request.name, changed.revision)
         provider = convert.provider_message(changed.resource)
         return pb.RollbackProviderResponse(provider=provider, revision=changed.revision)
 
@@ -152,6 +152,8 @@ def _create(transaction: Transaction, findings: ReachFindings, command: CreatePr
     return pb.CreateProviderResponse(provider=convert.provider_message(changed.resource), revision=changed.revision)
 
 
-def _log_change(name: str, revision: int) -> None:
-    if revision:  # 0: the request only asked whether it would do
-        _log.info(names.EVENT_CONFIG_CHANGED, **{names.FIELD_RESOURCE: name, names.FIELD_REVISION: revision})
+def _version_page(
+    transaction: Transaction, name: ProviderName, before: int | None, size: int
+) -> tuple[Sequence[provider_pb2.ProviderVersion], bool]:
+    provider, versions = provider_versions(transaction, name, before=before)
+    return fitting((convert.provider_version_message(provider, each) for each in versions), size)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from functools import partial
 
+from gatehouse.providerconfig.v1 import route_pb2
 from gatehouse.providerconfig.v1 import route_service_pb2 as pb
 from gatehouse.providerconfig.v1.route_service_pb2_grpc import RouteServiceServicer
 
@@ -23,7 +25,7 @@ from services.provider_config.domain.changes import once
 from services.provider_config.domain.create_route import CreateRoute, create_route
 from services.provider_config.domain.delete_route import delete_route
 from services.provider_config.domain.ports import ConfigStore, Transaction
-from services.provider_config.domain.routing_look_up import get_policy, get_route, list_route_versions, list_routes
+from services.provider_config.domain.routing_look_up import get_policy, get_route, list_routes, route_versions
 from services.provider_config.domain.update_policy import update_policy
 from services.provider_config.domain.update_route import rollback_route, update_route
 
@@ -62,8 +64,7 @@ class RouteServicer(RouteServiceServicer):
         bound_to = {"method": "ListRoutes", "parent": request.parent}
         size, after = page_in(request.page_size, request.page_token, bound_to)
         found = await self._store.read(partial(list_routes, tenant=tenant, after=after, size=size))
-        routes = fitting([convert.route_message(each) for each in found[:size]])
-        more = len(found) > len(routes)
+        routes, more = fitting(map(convert.route_message, found), size)
         return pb.ListRoutesResponse(
             routes=routes,
             next_page_token=encode_page_token(found[len(routes) - 1].name.task, bound_to) if more else "",
@@ -93,10 +94,7 @@ class RouteServicer(RouteServiceServicer):
         name = RouteName.parse(request.name)
         bound_to = {"method": "ListRouteVersions", "name": request.name}
         size, before = version_page_in(request.page_size, request.page_token, bound_to)
-        work = partial(list_route_versions, name=name, before=before, size=size)
-        route, found = await self._store.read(work)
-        versions = fitting([convert.route_version_message(route, each) for each in found[:size]])
-        more = len(found) > len(versions)
+        versions, more = await self._store.read(partial(_version_page, name=name, before=before, size=size))
         return pb.ListRouteVersionsResponse(
             versions=versions,
             next_page_token=encode_page_token(str(versions[-1].version), bound_to) if more else "",
@@ -132,3 +130,10 @@ class RouteServicer(RouteServiceServicer):
 def _create(transaction: Transaction, command: CreateRoute) -> pb.CreateRouteResponse:
     changed = create_route(transaction, command)
     return pb.CreateRouteResponse(route=convert.route_message(changed.resource), revision=changed.revision)
+
+
+def _version_page(
+    transaction: Transaction, name: RouteName, before: int | None, size: int
+) -> tuple[Sequence[route_pb2.RouteVersion], bool]:
+    route, versions = route_versions(transaction, name, before=before)
+    return fitting((convert.route_version_message(route, each) for each in versions), size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 from libs.core.resource_names import ProviderName
@@ -11,7 +11,7 @@ from services.provider_config.domain.errors import version_not_found
 from services.provider_config.domain.look_up import get_provider
 from services.provider_config.domain.ports import Transaction
 from services.provider_config.domain.provider import Provider, ProviderSettings
-from services.provider_config.domain.versions import Version
+from services.provider_config.domain.versions import Version, newest_first
 
 
 def add_provider(transaction: Transaction, provider: Provider, act: Act) -> None:
@@ -33,15 +33,15 @@ def _keep(transaction: Transaction, provider: Provider, act: Act) -> None:
     transaction.provider_versions.add(provider.uid, version)
 
 
-def list_provider_versions(
-    transaction: Transaction, name: ProviderName, *, before: int | None, size: int
-) -> tuple[Provider, Sequence[Version[ProviderSettings]]]:
-    """The provider and a page of its versions, newest first, and one more when there is a next page.
+def provider_versions(
+    transaction: Transaction, name: ProviderName, *, before: int | None
+) -> tuple[Provider, Iterator[Version[ProviderSettings]]]:
+    """The provider, and its versions before the number `before`, newest first, read as they are taken.
 
     Raises NotFound `PROVIDER_NOT_FOUND`.
     """
     provider = get_provider(transaction, name)
-    return provider, transaction.provider_versions.page(provider.uid, before=before, limit=size + 1)
+    return provider, newest_first(transaction.provider_versions, provider.uid, before=before)
 
 
 def get_provider_version(transaction: Transaction, name: ProviderName, version: int) -> Version[ProviderSettings]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from libs.core.resource_names import Owner, ProfileName, RouteName
 from services.provider_config.domain.policy import RoutingPolicy
@@ -11,7 +11,7 @@ from services.provider_config.domain.preference import Preferences
 from services.provider_config.domain.profile import Profile
 from services.provider_config.domain.route import Route, RouteSettings
 from services.provider_config.domain.routing_errors import profile_not_found, route_not_found
-from services.provider_config.domain.versions import Version
+from services.provider_config.domain.versions import Version, newest_first
 
 
 def get_route(transaction: Transaction, name: RouteName) -> Route:
@@ -27,15 +27,15 @@ def list_routes(transaction: Transaction, tenant: Owner, *, after: str | None, s
     return transaction.routes.page(tenant, after=after, limit=size + 1)
 
 
-def list_route_versions(
-    transaction: Transaction, name: RouteName, *, before: int | None, size: int
-) -> tuple[Route, Sequence[Version[RouteSettings]]]:
-    """The route, and a page of its versions, newest first, and one more when there is a next page.
+def route_versions(
+    transaction: Transaction, name: RouteName, *, before: int | None
+) -> tuple[Route, Iterator[Version[RouteSettings]]]:
+    """The route, and its versions before the number `before`, newest first, read as they are taken.
 
     Raises NotFound `ROUTE_NOT_FOUND`.
     """
     route = get_route(transaction, name)
-    return route, transaction.route_versions.page(route.uid, before=before, limit=size + 1)
+    return route, newest_first(transaction.route_versions, route.uid, before=before)
 
 
 def get_policy(transaction: Transaction, tenant: Owner) -> RoutingPolicy:

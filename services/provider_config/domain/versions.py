@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
@@ -10,6 +10,8 @@ from typing import Generic, Protocol, TypeVar
 S = TypeVar("S")
 
 MOST_KEPT = 100
+# A version may take a megabyte.
+_READ_TOGETHER = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,3 +45,10 @@ class Versions(Protocol[S]):
     def remove(self, uid: str) -> None:
         """Forget all versions of a resource."""
         ...
+
+
+def newest_first(versions: Versions[S], uid: str, *, before: int | None) -> Iterator[Version[S]]:
+    """The kept versions of a resource, those before the number `before`, few read at a time."""
+    while page := versions.page(uid, before=before, limit=_READ_TOGETHER):
+        yield from page
+        before = page[-1].version

@@ -18,13 +18,12 @@ from services.provider_config.domain.look_up import get_model
 from services.provider_config.domain.model import Model, ModelSettings
 from services.provider_config.domain.provider import Provider, ProviderSettings
 from services.provider_config.domain.provider_types import Capabilities
-from services.provider_config.domain.provider_versions import list_provider_versions
 from services.provider_config.domain.scope_size import model_bytes, provider_bytes
 from services.provider_config.domain.update_provider import RollbackProvider, rollback_provider
 from services.provider_config.domain.versions import Version
 from services.provider_config.storage.store import MIGRATIONS, SqlConfigStore
 from services.provider_config.storage.tables import metadata
-from tests.unit.provider_config.builders import RULES, act
+from tests.unit.provider_config.builders import RULES, act, list_provider_versions
 from tests.unit.provider_config.memory_store import SEAL
 
 _CREATED, _CHANGED = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC), datetime(2026, 2, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -124,8 +123,8 @@ async def test_what_was_stored_is_all_there_and_has_a_version_to_go_back_to(old_
     upgrade(old_url, MIGRATIONS)
     async with Database.open(old_url, name="config") as database:
         store = SqlConfigStore(database, SEAL, changed=lambda: None)
-        provider, versions = await store.read(partial(list_provider_versions, name=_NAME, before=None, size=9))
-        other, first = await store.read(partial(list_provider_versions, name=_PLAIN, before=None, size=9))
+        provider, versions = await store.read(partial(list_provider_versions, name=_NAME))
+        other, first = await store.read(partial(list_provider_versions, name=_PLAIN))
         model = await store.read(partial(get_model, name=ModelName(_NAME, "gpt-4o")))
         back = await store.write(
             partial(rollback_provider, command=RollbackProvider(name=_NAME, version=5, act=act()), rules=RULES)

@@ -30,7 +30,6 @@ from services.provider_config.domain.provider import (
     ProviderTimeouts,
 )
 from services.provider_config.domain.provider_types import Capabilities
-from services.provider_config.domain.provider_versions import list_provider_versions
 from services.provider_config.domain.update_model import UpdateModel, update_model
 from services.provider_config.domain.update_provider import (
     RollbackProvider,
@@ -50,6 +49,7 @@ from tests.unit.provider_config.builders import (
     creation,
     drop_model,
     drop_provider,
+    list_provider_versions,
     model_creation,
     provider_name,
 )
@@ -106,9 +106,8 @@ def _put_test(transaction: Transaction, provider: Provider, test: ProviderTest) 
 
 
 async def _versions(store: ConfigStore, **page: Any) -> list[Version[ProviderSettings]]:
-    whole: dict[str, Any] = {"before": None, "size": 999}
-    _, found = await store.read(partial(list_provider_versions, name=_NAME, **(whole | page)))
-    return list(found)
+    _, found = await store.read(partial(list_provider_versions, name=_NAME, **page))
+    return found
 
 
 async def test_a_whole_provider_is_read_as_it_was_stored(store: ConfigStore) -> None:

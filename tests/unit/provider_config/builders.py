@@ -6,12 +6,13 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from libs.core.audit_authors import Author
 from libs.core.endpoints import EndpointRules
 from libs.core.money import TokenPrices
-from libs.core.resource_names import KeyName, ModelName, Owner, ProviderName
+from libs.core.resource_names import KeyName, ModelName, Owner, ProviderName, RouteName
 from services.provider_config.api.provider_options import option_problems
 from services.provider_config.domain.changes import Act, Changed
 from services.provider_config.domain.create_model import CreateModel, create_model
@@ -21,8 +22,12 @@ from services.provider_config.domain.delete_provider import DeleteProvider, dele
 from services.provider_config.domain.deletions import Deleted
 from services.provider_config.domain.model import Model, ModelSettings
 from services.provider_config.domain.ports import Transaction
-from services.provider_config.domain.provider import ProviderSettings
+from services.provider_config.domain.provider import Provider, ProviderSettings
 from services.provider_config.domain.provider_rules import ProviderRules
+from services.provider_config.domain.provider_versions import provider_versions
+from services.provider_config.domain.route import Route, RouteSettings
+from services.provider_config.domain.routing_look_up import route_versions
+from services.provider_config.domain.versions import Version
 from tests.unit.provider_config.memory_store import NOW
 
 ACME = Owner("acme")
@@ -106,3 +111,19 @@ def drop_model(name: ModelName, *, etag: str = "", force: bool = False) -> Calla
     """The work of a model's deletion."""
     command = DeleteModel(name=name, etag=etag, force=force, act=act("DeleteModel"))
     return partial(delete_model, command=command)
+
+
+def list_provider_versions(
+    transaction: Transaction, name: ProviderName, before: int | None = None, size: int = 999
+) -> tuple[Provider, list[Version[ProviderSettings]]]:
+    """The provider and a page of its versions, as one transaction sees them."""
+    provider, versions = provider_versions(transaction, name, before=before)
+    return provider, list(islice(versions, size))
+
+
+def list_route_versions(
+    transaction: Transaction, name: RouteName, before: int | None = None, size: int = 999
+) -> tuple[Route, list[Version[RouteSettings]]]:
+    """The route and a page of its versions, as one transaction sees them."""
+    route, versions = route_versions(transaction, name, before=before)
+    return route, list(islice(versions, size))

@@ -14,7 +14,6 @@ from services.provider_config.domain.changes import Changed
 from services.provider_config.domain.create_provider import create_provider
 from services.provider_config.domain.look_up import get_provider
 from services.provider_config.domain.provider import Provider, ProviderSettings
-from services.provider_config.domain.provider_versions import list_provider_versions
 from services.provider_config.domain.update_provider import (
     RollbackProvider,
     UpdateProvider,
@@ -22,7 +21,16 @@ from services.provider_config.domain.update_provider import (
     update_provider,
 )
 from services.provider_config.domain.versions import MOST_KEPT, Version
-from tests.unit.provider_config.builders import ACME, ANN, RULES, act, creation, drop_provider, provider_name
+from tests.unit.provider_config.builders import (
+    ACME,
+    ANN,
+    RULES,
+    act,
+    creation,
+    drop_provider,
+    list_provider_versions,
+    provider_name,
+)
 from tests.unit.provider_config.memory_store import NOW, MemoryStore
 
 _NAME = provider_name("openai")
@@ -54,7 +62,7 @@ async def _roll_back(store: MemoryStore, version: int, *, etag: str = "", rules:
 
 async def _versions(store: MemoryStore, before: int | None = None, size: int = 999) -> list[Version[ProviderSettings]]:
     _, found = await store.read(partial(list_provider_versions, name=_NAME, before=before, size=size))
-    return list(found)
+    return found
 
 
 async def test_each_change_is_a_version(store: MemoryStore) -> None:

@@ -29,7 +29,7 @@ from services.provider_config.domain.route import (
     RouteSettings,
     RoutingStrategy,
 )
-from services.provider_config.domain.routing_look_up import get_policy, get_route, list_route_versions
+from services.provider_config.domain.routing_look_up import get_policy, get_route
 from services.provider_config.domain.update_model import UpdateModel, update_model
 from services.provider_config.domain.update_policy import UpdatePolicy, update_policy
 from services.provider_config.domain.update_route import RollbackRoute, rollback_route
@@ -40,6 +40,7 @@ from tests.unit.provider_config.builders import (
     add_model,
     drop_model,
     drop_provider,
+    list_route_versions,
     provider_name,
 )
 from tests.unit.provider_config.memory_store import MemoryStore
@@ -298,8 +299,7 @@ async def test_validating_checks_everything_and_changes_nothing(store: MemorySto
 
 
 async def _versions(store: MemoryStore) -> list[tuple[int, str]]:
-    work = partial(list_route_versions, name=RouteName("acme", "t"), before=None, size=99)
-    _, found = await store.read(work)
+    _, found = await store.read(partial(list_route_versions, name=RouteName("acme", "t")))
     return [(each.version, each.settings.display_name) for each in found]
 
 
