@@ -151,7 +151,8 @@ class SnapshotStream:
             if self._watched.get(scope) is watched:
                 self._doubtful.pop(scope, None)
                 if scope not in unchanged:
-                    self._changed.setdefault(scope, watched.sent + 1)
+                    # It may wait already for an earlier change that has been sent since.
+                    self._changed[scope] = max(self._changed.get(scope, 0), watched.sent + 1)
 
     def _next(self) -> Owner | None:
         """The scope to be sent now: new and changed ones by turns, so that neither keeps the other waiting for long."""

@@ -212,6 +212,18 @@ async def test_after_a_pause_of_the_polls_all_scopes_are_looked_at(router: Route
     assert await router.next_of(2) == ["acme@5-8", "beat@8/1"]
 
 
+async def test_a_change_found_after_a_pause_is_sent_also_when_an_earlier_one_was_on_its_way(router: Router) -> None:
+    def change_and_pause() -> None:
+        router.while_reading = lambda: None
+        router.stream.polled(5, {_ACME: 5})
+        router.revision = router.last[_ACME] = 6
+        router.stream.resumed(6)
+
+    router.while_reading = change_and_pause
+    router.watch(_ACME)
+    assert await router.next_of(3) == ["acme@5", "acme@5-6", "beat@6/1"]
+
+
 async def test_heartbeats_come_after_polls_only(router: Router) -> None:
     router.clock.seconds = 60
     assert await router.is_silent()
