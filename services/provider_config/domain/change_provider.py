@@ -25,7 +25,8 @@ def change_provider(
     if settings == provider.settings:
         return Changed(provider, transaction.revision())
     changed = provider.changed(settings, now=act.now)
-    check_scope_size(transaction, provider.scope, grows_by=provider_bytes(changed) - provider_bytes(provider))
+    growth = provider_bytes(changed) - provider_bytes(provider)
+    check_scope_size(transaction, provider.name.owner, grows_by=growth)
     yielded = yield_defaults(transaction, changed, act)
     put_provider(transaction, changed, act)
     details |= {"fields": differing(provider.settings, settings), "version": str(changed.version)}

@@ -12,7 +12,8 @@ from libs.core.audit_authors import Author, audit_event, chain_of
 from libs.core.resource_names import Owner
 from services.provider_config.domain.errors import etag_mismatch, scope_full
 from services.provider_config.domain.ports import Request, Transaction
-from services.provider_config.domain.scope_size import MAX_SCOPE_BYTES
+from services.provider_config.domain.provider import scope_of
+from services.provider_config.domain.scope_size import MAX_SCOPE_BYTES, MAX_USER_BYTES
 
 T = TypeVar("T")
 _NO_DETAILS: Mapping[str, str] = MappingProxyType({})
@@ -85,10 +86,19 @@ def check_etag(resource: Tagged, etag: str) -> None:
         raise etag_mismatch(resource.name)
 
 
-def check_scope_size(transaction: Transaction, scope: Owner, *, grows_by: int) -> None:
-    """Raise ResourceExhausted `SCOPE_FULL` when `scope` would outgrow what a router can be sent."""
-    if grows_by > 0 and transaction.scope_bytes(scope) + grows_by > MAX_SCOPE_BYTES:
-        raise scope_full(scope, MAX_SCOPE_BYTES)
+def check_scope_size(transaction: Transaction, owner: Owner, *, grows_by: int) -> None:
+    """Raise ResourceExhausted `SCOPE_FULL` when what `owner` has would become too much.
+
+    That of a user is bounded by itself, and with all else of its tenant by what a router can be sent.
+    """
+    if grows_by <= 0:
+        return
+    limits = [(scope_of(owner), MAX_SCOPE_BYTES)]
+    if owner.user is not None:
+        limits.append((owner, MAX_USER_BYTES))
+    for scope, most in limits:
+        if transaction.scope_bytes(scope) + grows_by > most:
+            raise scope_full(scope, most)
 
 
 def once(

@@ -56,7 +56,7 @@ def create_model(transaction: Transaction, command: CreateModel, catalogue: Cata
     model = new_model(provider, command.name, command.settings, catalogue, uid=command.uid, now=command.act.now)
     if not command.force:
         check_price(model, catalogue)
-    check_scope_size(transaction, provider.scope, grows_by=model_bytes(model))
+    check_scope_size(transaction, provider.name.owner, grows_by=model_bytes(model))
     if command.validate_only:
         return Changed(model, 0)
     transaction.models.add(model, provider)

@@ -56,7 +56,7 @@ def create_profile(transaction: Transaction, keys: KeyFindings, *, command: Crea
         create_time=command.act.now,
         update_time=command.act.now,
     )
-    check_scope_size(transaction, profile.scope, grows_by=profile_bytes(profile))
+    check_scope_size(transaction, profile.name.owner, grows_by=profile_bytes(profile))
     if command.validate_only:
         return Changed(profile, 0)
     transaction.profiles.add(profile)

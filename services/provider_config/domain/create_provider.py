@@ -44,7 +44,7 @@ def create_provider(transaction: Transaction, command: CreateProvider) -> Change
         create_time=command.act.now,
         update_time=command.act.now,
     )
-    check_scope_size(transaction, provider.scope, grows_by=provider_bytes(provider))
+    check_scope_size(transaction, provider.name.owner, grows_by=provider_bytes(provider))
     if command.validate_only:
         return Changed(provider, 0)
     yielded = yield_defaults(transaction, provider, command.act)

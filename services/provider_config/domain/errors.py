@@ -129,11 +129,12 @@ def etag_mismatch(name: object) -> Aborted:
 
 
 def scope_full(scope: Owner, most_bytes: int) -> ResourceExhausted:
-    """A tenant's configuration has reached its size limit."""
+    """The configuration of a tenant with its users, or of one user, has reached its size limit."""
+    whose = str(scope) if scope.user is not None else f"{scope} and its users"
     return ResourceExhausted(
         Reason.SCOPE_FULL,
-        f"{scope} and its users hold about {most_bytes // 1000} kB of configuration, the most there can be; "
-        "delete what is not needed, or shorten its texts",
+        f"{whose} can have about {most_bytes // 1000} kB of configuration; delete what is not needed, or shorten its "
+        "texts",
         metadata={"scope": str(scope)},
         quota_violations=(QuotaViolation(subject=str(scope), description="size of its configuration"),),
     )

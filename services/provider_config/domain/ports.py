@@ -206,7 +206,10 @@ class Transaction(Protocol):
         ...
 
     def scope_bytes(self, scope: Owner) -> int:
-        """The sum of what each resource of `scope` takes in a snapshot at most."""
+        """The sum of what each resource of the platform, of a tenant with its users, or of a user takes in a snapshot.
+
+        At most, that is.
+        """
         ...
 
 

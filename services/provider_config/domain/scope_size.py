@@ -12,6 +12,9 @@ from services.provider_config.domain.provider import MAX_TEST_MESSAGE, Provider
 
 # Half a megabyte below gRPC's 4 MiB, for the frame around the providers.
 MAX_SCOPE_BYTES = 3_600_000
+# A sixth of that: no user of a tenant can take the place that the tenant's admins and its other users need. Twenty
+# providers with fifty models each fit.
+MAX_USER_BYTES = 600_000
 
 # Tags, lengths, numbers and times of a message, beyond the bytes of its texts: at most this, tested.
 _PROVIDER_FRAME = 280

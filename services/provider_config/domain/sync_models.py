@@ -91,7 +91,7 @@ class ModelSync:
             )
             for model_id, provider_model_id in ids
         ]
-        check_scope_size(transaction, provider.scope, grows_by=sum(map(model_bytes, added)))
+        check_scope_size(transaction, provider.name.owner, grows_by=sum(map(model_bytes, added)))
         revision = 0
         if not command.validate_only:
             for model in added:

@@ -44,7 +44,7 @@ def update_model(transaction: Transaction, command: UpdateModel, catalogue: Cata
     if price_may_differ(model.settings, settings) and not command.force:
         check_price(changed, catalogue)
     growth = model_bytes(changed) - model_bytes(model)
-    check_scope_size(transaction, provider.scope, grows_by=growth)
+    check_scope_size(transaction, provider.name.owner, grows_by=growth)
     transaction.models.put(changed)
     details = {"fields": differing(model.settings, settings), "version": str(changed.version)}
     record(transaction, command.act, model.name, provider.name.owner, details)

@@ -49,5 +49,5 @@ def update_preferences(
 def store_preferences(transaction: Transaction, before: Preferences, changed: Preferences) -> None:
     """Store the next version of preferences. Raises ResourceExhausted `SCOPE_FULL`."""
     growth = preferences_bytes(changed) - (preferences_bytes(before) if before.version else 0)
-    check_scope_size(transaction, changed.scope, grows_by=growth)
+    check_scope_size(transaction, changed.user, grows_by=growth)
     transaction.preferences.put(changed)

@@ -47,7 +47,7 @@ def update_profile(transaction: Transaction, keys: KeyFindings, *, command: Upda
     if settings == profile.settings:
         return Changed(profile, transaction.revision())
     changed = profile.changed(settings, now=command.act.now)
-    check_scope_size(transaction, profile.scope, grows_by=profile_bytes(changed) - profile_bytes(profile))
+    check_scope_size(transaction, profile.name.owner, grows_by=profile_bytes(changed) - profile_bytes(profile))
     transaction.profiles.put(changed)
     details = {"fields": differing(profile.settings, settings), "version": str(changed.version)}
     record(transaction, command.act, profile.name, profile.name.owner, details)

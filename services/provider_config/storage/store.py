@@ -115,20 +115,22 @@ class SqlTransaction:
         )
 
     def scope_bytes(self, scope: Owner) -> int:
-        """The sum of what each resource of `scope` takes in a snapshot at most."""
-        of_providers = select(func.coalesce(func.sum(providers.c.snapshot_bytes), 0)).where(
-            providers.c.scope == str(scope)
+        """The sum of what each resource of the platform, a tenant with its users, or a user takes at most."""
+        column = "scope" if scope.user is None else "owner"
+        # Routes are the tenant's: they have no owner of their own.
+        tables = (
+            (providers, preferences, profiles, routes) if scope.user is None else (providers, preferences, profiles)
         )
-        of_models = (
+        queries = [
+            select(func.coalesce(func.sum(table.c.snapshot_bytes), 0)).where(table.c[column] == str(scope))
+            for table in tables
+        ]
+        queries.append(
             select(func.coalesce(func.sum(models.c.snapshot_bytes), 0))
             .join(providers, providers.c.uid == models.c.provider_uid)
-            .where(providers.c.scope == str(scope))
+            .where(providers.c[column] == str(scope))
         )
-        of_routing = (
-            select(func.coalesce(func.sum(table.c.snapshot_bytes), 0)).where(table.c.scope == str(scope))
-            for table in (routes, preferences, profiles)
-        )
-        return sum(int(self._connection.scalars(query).one()) for query in (of_providers, of_models, *of_routing))
+        return sum(int(self._connection.scalars(query).one()) for query in queries)
 
 
 class SqlConfigStore:

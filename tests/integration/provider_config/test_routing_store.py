@@ -260,6 +260,16 @@ async def test_a_snapshot_holds_all_of_the_scope_and_its_size_is_their_sum(store
         + sum(map(preferences_bytes, snapshot.preferences))
         + sum(map(profile_bytes, snapshot.profiles))
     )
+    user = Owner("acme", "ann")
+    await provide(store, "own", "m", owner=user)
+    snapshot = await store.read(lambda transaction: transaction.snapshot(ACME))
+    (own,) = (each for each in snapshot.providers if each.provider.name.owner == user)
+    assert await store.read(lambda transaction: transaction.scope_bytes(user)) == (
+        provider_bytes(own.provider)
+        + sum(map(model_bytes, own.models))
+        + sum(preferences_bytes(each) for each in snapshot.preferences if each.user == user)
+        + sum(profile_bytes(each) for each in snapshot.profiles if each.name.owner == user)
+    )
 
 
 async def test_who_names_what_is_known_as_long_as_they_do(store: ConfigStore) -> None:

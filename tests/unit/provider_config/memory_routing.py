@@ -23,9 +23,9 @@ class RoutingState:
 
     def size(self, scope: Owner) -> int:
         return (
-            sum(map(route_bytes, MemoryRoutes(self).of_scope(scope)))
-            + sum(map(preferences_bytes, MemoryPreferenceSets(self).of_scope(scope)))
-            + sum(map(profile_bytes, MemoryProfiles(self).of_scope(scope)))
+            sum(route_bytes(each) for each in self.routes.values() if scope.covers(each.name.owner))
+            + sum(preferences_bytes(each) for each in self.preferences.values() if scope.covers(each.user))
+            + sum(profile_bytes(each) for each in self.profiles.values() if scope.covers(each.name.owner))
         )
 
     def naming(self, provider: ProviderName, model: str | None) -> set[str]:

@@ -306,7 +306,8 @@ class MemoryTransaction:
     def scope_bytes(self, scope: Owner) -> int:
         return sum(
             provider_bytes(each.provider) + sum(map(model_bytes, each.models))
-            for each in self.snapshot(scope).providers
+            for each in self.snapshot(Owner(scope.tenant)).providers
+            if scope.covers(each.provider.name.owner)
         ) + self._state.routing.size(scope)
 
 

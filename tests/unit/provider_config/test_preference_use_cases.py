@@ -318,7 +318,25 @@ async def test_preferences_count_into_the_size_of_the_scope(
     monkeypatch.setattr(changes, "MAX_SCOPE_BYTES", full)
     with pytest.raises(ResourceExhausted) as caught:
         await prefer(store, keys, preferred="main")
-    assert caught.value.reason == "SCOPE_FULL"
+    assert (caught.value.reason, caught.value.metadata) == ("SCOPE_FULL", {"scope": "tenants/acme"})
+
+
+async def test_a_user_cannot_take_the_place_of_the_tenant_and_its_other_users(
+    store: MemoryStore, keys: FakeKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "MAX_USER_BYTES", 3000)
+    await prefer(store, keys, preferred="main", tasks={f"t{number}": "main" for number in range(32)})
+    with pytest.raises(ResourceExhausted) as caught:
+        await prefer(store, keys, tasks={f"t{number}": "main" for number in range(64)})
+    assert (caught.value.reason, caught.value.metadata) == ("SCOPE_FULL", {"scope": str(USER)})
+    command = creation("own", owner=USER, description="x" * 2000, labels={"a": "x" * 256})
+    with pytest.raises(ResourceExhausted) as caught:
+        await store.write(partial(create_provider, command=command))
+    assert caught.value.metadata == {"scope": str(USER)}
+    # What makes it smaller is possible, and so is what others do.
+    await prefer(store, keys, tasks={f"t{number}": "main" for number in range(8)})
+    await prefer(store, keys, user=Owner("acme", "bob"), tasks={f"t{number}": "main" for number in range(32)})
+    await provide(store, "spare", description="x" * 2000, labels={"a": "x" * 256})
     await prefer(store, keys, tasks={}, preferred="main")
 
 
