@@ -24,10 +24,16 @@ from tests.unit.provider_config.memory_store import FakeClock
 
 _TENANTS = ("a", "b", "c")
 _SCOPES = (Owner(), *map(Owner, _TENANTS))
-_STEPS = st.one_of(
-    st.tuples(st.sampled_from(["change"]), st.sampled_from(_SCOPES)),
-    st.tuples(st.sampled_from(["want", "evict"]), st.sampled_from(_TENANTS)),
-    st.tuples(st.sampled_from(["poll", "pause", "ask", "hear", "send", "send", "take", "take", "reconnect"])),
+# As often as they make the runs go somewhere.
+_STEPS = st.sampled_from(
+    [
+        *(("change", scope) for scope in _SCOPES * 2),
+        *(("want", tenant) for tenant in _TENANTS),
+        *(("evict", tenant) for tenant in _TENANTS[:1]),
+        *((name,) for name in ("ask", "hear", "poll", "pause") for _ in range(3)),
+        *((name,) for name in ("send", "take") for _ in range(9)),
+        ("reconnect",),
+    ]
 )
 
 
@@ -182,12 +188,14 @@ def _last_change(held: HeldSnapshot) -> int:
     return max((each.priority for each in held.providers), default=0)
 
 
-@settings(deadline=None, max_examples=150)
-@given(st.lists(_STEPS, max_size=60))
+@settings(deadline=None, max_examples=100)
+@given(st.lists(_STEPS, min_size=100, max_size=200))
 def test_a_router_holds_what_it_believes_to_and_everything_in_the_end(steps: list[tuple[Any, ...]]) -> None:
     async def run() -> None:
         world = World()
         try:
+            for tenant in _TENANTS:
+                world.want(tenant)
             for step in steps:
                 await world.step(*step)
                 world.check()
