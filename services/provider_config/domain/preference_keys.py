@@ -56,7 +56,8 @@ def _unusable(found: KeyCheck, origin: str) -> str:
         case KeyUsability.DISABLED:
             return "is disabled; enable it and save again"
         case KeyUsability.ORIGIN_MISMATCH:
-            return f"was entered for {found.origin}, not for {origin}; enter a key for that address"
+            # Not for which one: users may use the keys of their tenant and of the platform, not read them.
+            return f"was entered for another address than {origin}; enter a key for that address"
         case KeyUsability.NO_VERSION:
             return "has no version in use; rotate it and save again"
         case KeyUsability.USABLE:

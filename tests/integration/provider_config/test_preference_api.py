@@ -72,7 +72,7 @@ async def test_preferences_are_empty_until_they_are_changed(ann: RoutingPerson) 
     [
         (keys_pb.KEY_USABILITY_MISSING, "does not exist"),
         (keys_pb.KEY_USABILITY_DISABLED, "is disabled"),
-        (keys_pb.KEY_USABILITY_ORIGIN_MISMATCH, "was entered for https://old.example:443"),
+        (keys_pb.KEY_USABILITY_ORIGIN_MISMATCH, "was entered for another address than https://api.openai.com:443"),
         (keys_pb.KEY_USABILITY_NO_VERSION, "has no version in use"),
     ],
 )
@@ -85,6 +85,7 @@ async def test_a_key_that_cannot_be_opened_is_refused_at_save(
     error = await refused(ann.prefer(tasks=[_task("cv", "main")]))
     assert (error.reason, error.metadata) == ("INVALID_FIELD", {"field": "preferences.tasks[0].choice.provider"})
     assert text in error.message
+    assert "old.example" not in error.message
     profile = await refused(ann.profile(providers=["main"]))
     assert profile.metadata == {"field": "profile.providers[0]"}
     assert not (await _get(ann)).tasks
