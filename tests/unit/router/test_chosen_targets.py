@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -12,8 +14,9 @@ from libs.core.resource_names import Owner
 from services.router.domain.call import Outcome
 from services.router.domain.configuration import ProviderLimits
 from services.router.domain.errors import ProviderError, Reason
-from services.router.domain.generation import Generation, TextDelta
+from services.router.domain.generation import Answer, Generation, TextDelta
 from services.router.domain.health import TargetHealth
+from services.router.domain.ports import Dispatch
 from services.router.domain.preference import Preferences
 from services.router.domain.route import Arm, Experiment
 from tests.unit.router.fakes import (
@@ -169,22 +172,50 @@ async def test_a_limit_that_fills_after_the_plan_leads_to_the_next_target() -> N
     assert (await generate(world)).served_by.provider.id == "one"
 
 
-async def test_the_door_is_looked_at_again_before_every_attempt() -> None:
-    world = world_of(provider("one", priority=1), provider("two", priority=2), one=[OVERLOADED])
-    world.health = TargetHealth(threshold=1)
-    planned_with_two = world.generator()
+def meanwhile(world: World, change: Callable[[], object]) -> None:
+    """The first call that reaches a provider fails, and while it does `change` happens."""
+    answering = world.providers.generate
 
-    async def fail(dispatch: object) -> object:
-        health = world.health
-        health.failed(health.enter(key_of("two"), 0.0), OVERLOADED, asyncio.get_running_loop().time())
+    async def fail(dispatch: Dispatch) -> Answer:
+        world.providers.generate = answering  # type: ignore[method-assign]
+        change()
         raise OVERLOADED
 
-    world.providers.generate = fail  # type: ignore[assignment, method-assign]
+    world.providers.generate = fail  # type: ignore[method-assign]
+
+
+def opened_by(world: World, name: str, error: ProviderError) -> Callable[[], object]:
+    return lambda: world.health.failed(world.health.enter(key_of(name), 0.0), error, time.monotonic())
+
+
+async def test_a_target_that_opens_after_the_plan_is_not_tried() -> None:
+    world = world_of(provider("one", priority=1), provider("two", priority=2))
+    world.health = TargetHealth(threshold=1)
+    meanwhile(world, opened_by(world, "two", OVERLOADED))
     with pytest.raises(Unavailable) as failure:
-        await planned_with_two.generate(ask(), context())
+        await generate(world)
     assert failure.value.metadata["provider"] == "tenants/acme/providers/one"
     assert [each.type for each in failure.value.precondition_violations] == ["COOLING_DOWN"]
     assert world.ledger.open_attempts() == set()
+
+
+async def test_a_target_whose_limit_fills_after_the_plan_is_not_tried() -> None:
+    full = provider("two", priority=2, limits=ProviderLimits(concurrent_requests=1))
+    world = world_of(provider("one", priority=1), full, provider("three", priority=3))
+    meanwhile(world, lambda: world.limits.begin(full, 1, time.monotonic()))
+    outcome = await generate(world)
+    assert [each.target.provider.id for each in outcome.attempts] == ["one", "three"]
+    assert outcome.warnings == (
+        "tenants/acme/providers/two was passed over: it is at its limit of 1 calls at the same time",
+    )
+
+
+@pytest.mark.parametrize(("others", "served_by"), [(["three"], "three"), ([], "two")])
+async def test_a_key_refused_after_the_plan_is_tried_only_as_the_last(others: list[str], served_by: str) -> None:
+    left = [provider(name, priority=9) for name in others]
+    world = world_of(provider("one", priority=1), provider("two", priority=2), *left)
+    meanwhile(world, opened_by(world, "two", REFUSED))
+    assert (await generate(world)).served_by.provider.id == served_by
 
 
 async def test_one_call_tries_a_target_that_has_cooled_down_and_the_others_go_elsewhere() -> None:

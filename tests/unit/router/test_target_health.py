@@ -147,6 +147,18 @@ def test_one_more_fault_opens_it_again_at_once() -> None:
     assert wait_s(health, 75) == 5
 
 
+def test_once_closed_the_faults_from_before_no_longer_count() -> None:
+    health = TargetHealth(threshold=3, cooldown_s=5)
+    for _ in range(3):
+        fail(health, 10)
+    serve(health, 16)
+    fail(health, 17)
+    fail(health, 17)
+    assert not rests(health, 17)
+    fail(health, 17)
+    assert rests(health, 17)
+
+
 def test_the_first_content_of_a_trial_closes_the_breaker_before_the_stream_ends() -> None:
     health = TargetHealth(threshold=1, cooldown_s=5)
     fail(health, 10)
