@@ -64,7 +64,9 @@ class Configured:
         resource.name, resource.uid = name, "u"
         if kind == "Model" and request.parent not in self.held:
             raise failure(grpc.StatusCode.NOT_FOUND, "no such provider", "PROVIDER_NOT_FOUND")
-        self._complete(kind, resource)
+        self._complete(kind, resource, changing=not request.validate_only)
+        if request.validate_only:
+            return _response(f"Create{kind}Response", **{field: resource})
         return _response(f"Create{kind}Response", **{field: self._store(resource)}, revision=self.revision)
 
     def _list(self, kind: str, collection: str, request: Any) -> Any:
@@ -119,13 +121,16 @@ class Configured:
         resource.MergeFrom(taken)
         return resource
 
-    def _complete(self, kind: str, resource: Any) -> None:
+    def _complete(self, kind: str, resource: Any, *, changing: bool = True) -> None:
         """As a server does: defaults that depend, references that must hold, one default of an owner."""
         if kind == "Provider":
             resource.base_url = resource.base_url or "https://api.openai.com/v1"
+            if resource.base_url.startswith("http://inside"):
+                raise _invalid("provider.base_url", "must use https")
             resource.active = resource.active if resource.HasField("active") else True
             resource.priority = resource.priority if resource.HasField("priority") else 100
-            self._take_defaults(resource)
+            if changing:
+                self._take_defaults(resource)
         if kind == "Model":
             resource.provider_model_id = resource.provider_model_id or resource.name.rpartition("/")[2]
             resource.enabled = resource.enabled if resource.HasField("enabled") else True

@@ -63,7 +63,11 @@ def applied(server: Configured, run: Run, file: Path) -> Configured:
 
 def changes_sent(fake: FakeGatehouse) -> list[str]:
     reading = ("Get", "List")
-    return [call.method for call in fake.received if not call.method.startswith(reading)]
+    return [
+        call.method
+        for call in fake.received
+        if not call.method.startswith(reading) and not getattr(call.request, "validate_only", False)
+    ]
 
 
 def test_an_import_creates_what_is_missing_in_an_order_that_works(
@@ -106,7 +110,7 @@ def test_the_difference_is_shown_value_by_value(applied: Configured, run: Run, f
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
         "~ providers.openai",
-        '    limits: {"requests_per_minute": 500} -> nothing',
+        "    limits: {requests_per_minute: 500} -> nothing",
         "~ providers.openai.models.gpt-4o-mini",
         "    price.output: 0.6 -> 0.7",
         "~ routes.default",
@@ -304,3 +308,14 @@ def test_keys_in_clear_belong_to_litellm_alone(fake: FakeGatehouse, server: Conf
     result = run("config", "import", str(file), "--allow-inline-keys", "--dry-run")
     assert result.exit_code == 2
     assert "--from litellm" in re.sub(r"[│\s]+", " ", result.stderr)
+
+
+def test_what_the_server_would_refuse_is_told_before_anything_is_done(
+    fake: FakeGatehouse, server: Configured, run: Run, file: Path
+) -> None:
+    file.write_text(DOCUMENT.replace("https://api.groq.com/openai/v1", "http://inside:8000/v1"))
+    result = run("config", "import", str(file), "--yes")
+    assert result.exit_code == 1
+    assert f"{file}:4: providers.groq.base_url: must use https; whoever runs Gatehouse can allow" in result.stderr
+    assert changes_sent(fake) == []
+    assert server.held == {}

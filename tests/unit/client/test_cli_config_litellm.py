@@ -88,7 +88,7 @@ def test_a_dry_run_shows_everything_and_stores_nothing(
     assert "the environment variable GROQ_API_KEY is not set" in result.stderr
     assert "5 to create, 0 to update, 0 to delete, 2 keys to store" in result.stderr
     assert keys == {}
-    assert not [call for call in fake.received if call.method.startswith("Create")]
+    assert not [call for call in fake.received if call.method.startswith("Create") and not call.request.validate_only]
 
 
 def test_missing_variables_are_named_before_anything_is_done(
@@ -100,7 +100,7 @@ def test_missing_variables_are_named_before_anything_is_done(
     assert result.exit_code == 2
     assert "set GROQ_API_KEY, OPENAI_API_KEY in the environment" in re.sub(r"[│\s]+", " ", result.stderr)
     assert keys == {}
-    assert not [call for call in fake.received if call.method.startswith("Create")]
+    assert not [call for call in fake.received if call.method.startswith("Create") and not call.request.validate_only]
 
 
 def test_a_key_that_is_stored_is_used_as_it_is(
@@ -108,7 +108,7 @@ def test_a_key_that_is_stored_is_used_as_it_is(
 ) -> None:
     for name, kind, origin in (
         ("openai-api-key", "openai", "https://api.openai.com"),
-        ("groq-api-key", "openai_compatible", "https://api.groq.com"),
+        ("groq-api-key", "openai_compatible", "https://api.groq.com:443"),  # as servers say it
     ):
         keys[name] = Key(name=f"tenants/acme/keys/{name}", provider_type=kind, origin=origin)
     monkeypatch.delenv("GROQ_API_KEY")

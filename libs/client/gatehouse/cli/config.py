@@ -147,9 +147,10 @@ def import_config(
         if source is Source.LITELLM:
             parent = session.parent(owner or Owner.TENANT)
             translation, keys = _from_litellm(session, content, parent, allow_inline_keys=allow_inline_keys)
-            plan = _plan(session, translation.configuration, prune=prune)
+            wanted = translation.configuration
         else:
-            plan = _plan(session, _read(session, content, owner), prune=prune)
+            wanted = _read(session, content, owner)
+        plan = _plan(session, wanted, keys, prune=prune, force=force)
     differs = bool(plan.changes or (keys and keys.missing))
     if not session.as_json:
         _show(plan, keys, translation)
@@ -188,11 +189,15 @@ def _from_litellm(
     return translation, plan_keys(session, parent, translation.keys)
 
 
-def _plan(session: Session, wanted: Configuration, *, prune: bool) -> Plan:
+def _plan(session: Session, wanted: Configuration, keys: KeyPlan | None, *, prune: bool, force: bool) -> Plan:
+    from gatehouse.cli.config_check import check_plan
     from gatehouse.configuration.difference import difference
     from gatehouse.configuration.live import read_configuration
 
-    return difference(read_configuration(session.client, wanted.parent), wanted, prune=prune)
+    plan = difference(read_configuration(session.client, wanted.parent), wanted, prune=prune)
+    new_keys = {key.name for key in keys.missing} if keys else set()
+    check_plan(session.client, plan, lines=wanted.lines, new_keys=new_keys, force=force)
+    return plan
 
 
 def _show(plan: Plan, keys: KeyPlan | None, translation: Translation | None) -> None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import typer
 
@@ -88,7 +89,7 @@ def plan_keys(session: Session, parent: str, wanted: Sequence[WantedKey]) -> Key
     problems = Problems()
     for key in wanted:
         have = stored.get(key.name)
-        if have is not None and (have.provider_type, have.origin) != (key.provider_type, key.origin):
+        if have is not None and (have.provider_type, _full(have.origin)) != (key.provider_type, _full(key.origin)):
             text = (
                 f"the key {_id(key)} exists and is for {have.provider_type} at {have.origin}, not for "
                 f"{key.provider_type} at {key.origin}: delete it, or name the variable otherwise"
@@ -99,6 +100,12 @@ def plan_keys(session: Session, parent: str, wanted: Sequence[WantedKey]) -> Key
         missing=tuple(key for key in wanted if key.name not in stored),
         present=tuple(key for key in wanted if key.name in stored),
     )
+
+
+def _full(origin: str) -> str:
+    """An origin with its port, which the server always says."""
+    parts = urlsplit(origin)
+    return f"{parts.scheme}://{parts.hostname}:{parts.port or {'http': 80, 'https': 443}.get(parts.scheme)}"
 
 
 def _id(key: WantedKey) -> str:

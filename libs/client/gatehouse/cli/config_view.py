@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -78,13 +77,23 @@ def _aside(change: Change) -> str:
 
 
 def _value(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, str):
-        return _cut(value if value and value == value.strip() and "\n" not in value else json.dumps(value))
-    if isinstance(value, Sequence) and all(isinstance(each, str) for each in value):
-        return _cut("[" + ", ".join(value) + "]")
-    return _cut(json.dumps(plain(value), ensure_ascii=False))
+    match value:
+        case None:
+            return "nothing"
+        case str():
+            plain_text = value and value == value.strip() and "\n" not in value
+            return _cut(value if plain_text else json.dumps(value, ensure_ascii=False))
+        case dict():
+            inner = [f"{name}: {_value(each)}" for name, each in value.items() if not _is_tree(each)]
+            return _cut("{" + ", ".join(inner + ["…"] * (len(inner) < len(value))) + "}")
+        case list():
+            return _cut("[" + ", ".join(_value(each) for each in value) + "]")
+        case _:
+            return json.dumps(plain(value))
+
+
+def _is_tree(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(each, dict) for each in value))
 
 
 def _cut(text: str) -> str:

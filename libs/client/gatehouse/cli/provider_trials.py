@@ -93,7 +93,7 @@ def try_out(
         material = _material(key, from_env, key_stdin=key_stdin)
         found = session.client.providers.test_unsaved(name, type=provider_type, api_key=material, model=model, **fields)
     show_test(found, session, name=name)
-    _conclude(found)
+    _conclude(found, saved=provider_type is None)
 
 
 def _material(key: str | None, from_env: str | None, *, key_stdin: bool) -> str:
@@ -102,10 +102,10 @@ def _material(key: str | None, from_env: str | None, *, key_stdin: bool) -> str:
     return read_key(from_env) if from_env is not None or key_stdin else ""
 
 
-def _conclude(found: ProviderTest) -> None:
+def _conclude(found: ProviderTest, *, saved: bool) -> None:
     word = outcome(found)
     if word == "ok":
         return
-    if word in _NEXT:
+    if saved and word in _NEXT:
         note(_NEXT[word])
     raise typer.Exit(1)

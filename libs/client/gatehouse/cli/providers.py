@@ -203,8 +203,8 @@ def update(
     label: LabelOption = None,
     owner: OwnerOption = Owner.TENANT,
 ) -> None:
-    """Change a provider: exactly what is given; an empty --key keeps the present one. Labels and tasks are replaced as a
-    whole; limits, timeouts and options one by one.
+    """Change a provider: exactly what is given; an empty --key keeps the present one. Labels and tasks are replaced as
+    a whole; limits, timeouts and options one by one.
     """
     name = session.name(owner, "providers", provider)
     given = Given(

@@ -146,16 +146,16 @@ def _said(shape: Shape, document: Mapping[str, Any], key: str) -> Any:
 
 
 def field_changes(path: str, before: Any, after: Any) -> Iterator[FieldChange]:
-    """The single values that differ below `path`; lists of single values are told as a whole."""
+    """The single values that differ below `path`; lists of single values and new items of lists are told as a whole."""
     if before == after:
         return
     if _is_tree(before) and _is_tree(after):
         for key, old, new in _pairs(before, after):
             yield from field_changes(f"{path}[{key}]" if isinstance(key, int) else f"{path}.{key}", old, new)
-    elif before is None and isinstance(after, dict):
+    elif before is None and isinstance(after, dict) and not (path.endswith("]") and _is_flat(after)):
         for key, new in after.items():
             yield from field_changes(f"{path}.{key}", None, new)
-    elif before is None and _is_tree(after):
+    elif before is None and isinstance(after, list) and _is_tree(after):
         for index, new in enumerate(after):
             yield from field_changes(f"{path}[{index}]", None, new)
     else:
@@ -164,6 +164,10 @@ def field_changes(path: str, before: Any, after: Any) -> Iterator[FieldChange]:
 
 def _is_tree(value: Any) -> bool:
     return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(each, dict) for each in value))
+
+
+def _is_flat(value: dict[str, Any]) -> bool:
+    return not any(isinstance(each, dict) or _is_tree(each) for each in value.values())
 
 
 def _pairs(before: Any, after: Any) -> Iterator[tuple[Any, Any, Any]]:

@@ -46,8 +46,8 @@ _Dumper.add_representer(list, _list)
 
 
 def yaml_text(document: Mapping[str, Any], comments: Sequence[str] = ()) -> str:
-    """`document` as YAML text below `comments`, one a line."""
-    head = "".join(f"# {comment}\n" if comment else "#\n" for comment in comments)
+    """`document` as YAML text below `comments`, one a line; an empty one is an empty line."""
+    head = "".join(f"# {comment}\n" if comment else "\n" for comment in comments)
     body: str = yaml.dump(
         dict(document), Dumper=_Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True, width=110
     )

@@ -108,6 +108,7 @@ class _Translator:
                 },
                 models={provider_id: group.models for provider_id, group in groups.items()},
                 routes=routes,
+                lines={f"providers.{provider_id}": group.deployments[0].line for provider_id, group in groups.items()},
             ),
             keys=tuple(self._keys.values()),
             remarks=tuple(sorted(self._findings.remarks)),
