@@ -43,6 +43,10 @@ class Providers(Protocol):
         """The provider called `name`."""
         ...
 
+    def called(self, names: Collection[ProviderName]) -> Mapping[ProviderName, Provider]:
+        """Those of the providers called `names` that there are; hundreds are read at once."""
+        ...
+
     def page(self, owner: Owner, *, after: str | None, limit: int) -> Sequence[Provider]:
         """Up to `limit` providers of exactly `owner`, by id, those after the id `after`."""
         ...
@@ -77,6 +81,14 @@ class Models(Protocol):
 
     def get(self, name: ModelName) -> Model | None:
         """The model called `name`."""
+        ...
+
+    def called(self, names: Collection[ModelName]) -> Mapping[ModelName, Model]:
+        """Those of the models called `names` that there are; hundreds are read at once."""
+        ...
+
+    def with_enabled(self, providers: Collection[Provider]) -> AbstractSet[ProviderName]:
+        """The names of those of `providers` that have any model that is enabled."""
         ...
 
     def page(self, provider: Provider, *, after: str | None, limit: int) -> Sequence[Model]:

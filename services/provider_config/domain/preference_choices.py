@@ -14,7 +14,7 @@ from services.provider_config.domain.preference import Choice, TaskChoice
 from services.provider_config.domain.preference_keys import KeyFindings, KeyUse, key_problem, key_use
 from services.provider_config.domain.provider import Provider
 from services.provider_config.domain.routing_look_up import get_policy
-from services.provider_config.domain.routing_targets import model_problem
+from services.provider_config.domain.serving_models import ServingModels
 
 ProviderReference: TypeAlias = ProviderName | str
 """A provider by its name, or by an id, which means the nearest: the user's, else the tenant's, else the platform's."""
@@ -46,13 +46,18 @@ class Wanted:
     preferred: WantedChoice | None = None
     tasks: tuple[WantedTaskChoice, ...] = ()
 
+    def choices(self) -> Iterator[WantedChoice]:
+        """Every choice."""
+        if self.preferred is not None:
+            yield self.preferred
+        for each in self.tasks:
+            yield each.choice
+
     def references(self) -> Iterator[ProviderReference]:
         """Every mention of a provider."""
         yield from self.providers
-        if self.preferred is not None:
-            yield self.preferred.provider
-        for each in self.tasks:
-            yield each.choice.provider
+        for each in self.choices():
+            yield each.provider
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +71,7 @@ class Settled:
 
 def keys_of(transaction: Transaction, wanted: Wanted) -> Sequence[KeyUse]:
     """The keys that calls by the choices would be made with, each once, as far as the user may use them."""
-    reach = _Reach(transaction, wanted.user)
+    reach = _Reach(transaction, wanted)
     found = (reach.find(reference) for reference in dict.fromkeys(wanted.references()))
     uses = (key_use(each) for each in found if isinstance(each, Provider))
     return list(dict.fromkeys(use for use in uses if use is not None))
@@ -90,14 +95,16 @@ def settle(transaction: Transaction, wanted: Wanted, keys: KeyFindings) -> Settl
 
 
 class _Reach:
-    """What a user may use."""
+    """What a user may use of the providers that a request names; they are read together."""
 
-    def __init__(self, transaction: Transaction, user: Owner) -> None:
+    def __init__(self, transaction: Transaction, wanted: Wanted) -> None:
         self._transaction = transaction
-        self._user = user
-        self._tenant = Owner(user.tenant)
+        self._user = wanted.user
+        self._tenant = Owner(wanted.user.tenant)
+        self._owners = (self._user, self._tenant, Owner())
         self._allows_platform: bool | None = None
         self._found: dict[ProviderReference, Provider | str] = {}
+        self._stored = transaction.providers.called(set(self._names(wanted)))
 
     def find(self, reference: ProviderReference) -> Provider | str:
         """The provider, or why the user cannot use it."""
@@ -122,7 +129,7 @@ class _Reach:
 
     def _nearest(self, provider_id: str) -> Provider | str:
         for owner in self._owners:
-            provider = self._transaction.providers.get(ProviderName(owner, provider_id))
+            provider = self._stored.get(ProviderName(owner, provider_id))
             if provider is not None:
                 return provider
         return f"must exist: neither {self._user} nor {self._tenant} nor the platform has {provider_id!r}"
@@ -130,11 +137,15 @@ class _Reach:
     def _named(self, name: ProviderName) -> Provider | str:
         if name.owner not in self._owners:
             return f"must be a provider of {self._user}, of {self._tenant} or of the platform"
-        return self._transaction.providers.get(name) or f"must exist: there is no {name}"
+        return self._stored.get(name) or f"must exist: there is no {name}"
 
-    @property
-    def _owners(self) -> tuple[Owner, ...]:
-        return self._user, self._tenant, Owner()
+    def _names(self, wanted: Wanted) -> Iterator[ProviderName]:
+        """All that the references can mean."""
+        for reference in wanted.references():
+            if isinstance(reference, str):
+                yield from (ProviderName(owner, reference) for owner in self._owners)
+            elif reference.owner in self._owners:
+                yield reference
 
     def _may_use_platform(self) -> bool:
         if self._allows_platform is None:
@@ -150,11 +161,14 @@ class _Settling:
     """The check of one request's choices."""
 
     def __init__(self, transaction: Transaction, wanted: Wanted, keys: KeyFindings, check: FieldChecks) -> None:
-        self._transaction = transaction
         self._wanted = wanted
         self._keys = keys
         self._check = check
-        self._reach = _Reach(transaction, wanted.user)
+        self._reach = _Reach(transaction, wanted)
+        chosen = ((self._reach.find(choice.provider), choice.model) for choice in wanted.choices())
+        self._models = ServingModels(
+            transaction, ((found, model) for found, model in chosen if isinstance(found, Provider))
+        )
 
     def providers(self) -> tuple[ProviderName, ...]:
         """The providers that a profile is bounded to."""
@@ -173,7 +187,7 @@ class _Settling:
         provider = self._usable(f"{field}.provider", wanted.provider)
         if provider is None:
             return Choice(provider=ProviderName(self._wanted.user, ""))
-        if problem := model_problem(self._transaction, provider, wanted.model):
+        if problem := self._models.problem(provider, wanted.model):
             self._check.fail(f"{field}.model", problem)
         return Choice(provider=provider.name, model=wanted.model)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, tuple_, update
 
 from libs.core.resource_names import ModelName, Owner, ProviderName
 from libs.storage.conflicts import on_duplicate
@@ -40,6 +41,30 @@ class SqlModels:
         )
         row = self._connection.execute(query).one_or_none()
         return None if row is None else _model(row, name.provider, row.type)
+
+    def called(self, names: Collection[ModelName]) -> Mapping[ModelName, Model]:
+        """Those of the models called `names` that there are."""
+        if not names:
+            return {}
+        triples = [(str(name.provider.owner), name.provider.provider, name.model) for name in names]
+        query = (
+            select(models, providers.c.type, providers.c.owner, providers.c.id.label("provider_id"))
+            .join(providers, providers.c.uid == models.c.provider_uid)
+            .where(tuple_(providers.c.owner, providers.c.id, models.c.id).in_(triples))
+        )
+        found = (
+            _model(row, ProviderName(Owner.parse(row.owner), row.provider_id), row.type)
+            for row in self._connection.execute(query)
+        )
+        return {model.name: model for model in found}
+
+    def with_enabled(self, providers: Collection[Provider]) -> AbstractSet[ProviderName]:
+        """The names of those of `providers` that have any model that is enabled."""
+        names = {provider.uid: provider.name for provider in providers}
+        if not names:
+            return set()
+        query = select(models.c.provider_uid).where(models.c.provider_uid.in_(names), models.c.enabled).distinct()
+        return {names[uid] for uid in self._connection.scalars(query)}
 
     def page(self, provider: Provider, *, after: str | None, limit: int) -> Sequence[Model]:
         """Up to `limit` models of `provider`, by id, those after the id `after`."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, tuple_, update
 
 from libs.core.resource_names import KeyName, Owner, ProviderName
 from libs.storage.conflicts import on_duplicate
@@ -27,6 +27,15 @@ class SqlProviders:
         query = select(providers).where(providers.c.owner == str(name.owner), providers.c.id == name.provider)
         row = self._connection.execute(query).one_or_none()
         return None if row is None else _provider(row)
+
+    def called(self, names: Collection[ProviderName]) -> Mapping[ProviderName, Provider]:
+        """Those of the providers called `names` that there are."""
+        if not names:
+            return {}
+        pairs = [(str(name.owner), name.provider) for name in names]
+        query = select(providers).where(tuple_(providers.c.owner, providers.c.id).in_(pairs))
+        found = map(_provider, self._connection.execute(query))
+        return {provider.name: provider for provider in found}
 
     def page(self, owner: Owner, *, after: str | None, limit: int) -> Sequence[Provider]:
         """Up to `limit` providers of exactly `owner`, by id, those after the id `after`."""

@@ -77,6 +77,9 @@ class _Providers:
     def get(self, name: ProviderName) -> Provider | None:
         return self._state.providers.get(name)
 
+    def called(self, names: Collection[ProviderName]) -> Mapping[ProviderName, Provider]:
+        return {name: self._state.providers[name] for name in names if name in self._state.providers}
+
     def page(self, owner: Owner, *, after: str | None, limit: int) -> Sequence[Provider]:
         found = sorted(
             (each for each in self._state.providers.values() if each.name.owner == owner),
@@ -144,6 +147,13 @@ class _Models:
 
     def get(self, name: ModelName) -> Model | None:
         return self._state.models.get(name)
+
+    def called(self, names: Collection[ModelName]) -> Mapping[ModelName, Model]:
+        return {name: self._state.models[name] for name in names if name in self._state.models}
+
+    def with_enabled(self, providers: Collection[Provider]) -> AbstractSet[ProviderName]:
+        named = {provider.name for provider in providers}
+        return {name.provider for name, model in self._state.models.items() if model.settings.enabled} & named
 
     def page(self, provider: Provider, *, after: str | None, limit: int) -> Sequence[Model]:
         found = sorted(
