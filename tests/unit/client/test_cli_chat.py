@@ -171,3 +171,10 @@ def test_ctrl_c_cancels_a_call_that_does_not_stream(fake: FakeGatehouse) -> None
         process.kill()
         process.wait()
     assert (process.returncode, stderr) == (130, "cancelled\n")
+
+
+def test_a_call_of_a_conversation_says_so(fake: FakeGatehouse, run: Run) -> None:
+    fake.answers["StreamGenerate"] = lambda _: STREAM
+    assert run("chat", "--session", "chat-42", "--task", "support", "And then?").exit_code == 0
+    generation = fake.last("StreamGenerate").request.generation
+    assert (generation.session, generation.task) == ("chat-42", "support")

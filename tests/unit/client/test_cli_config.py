@@ -319,3 +319,11 @@ def test_what_the_server_would_refuse_is_told_before_anything_is_done(
     assert f"{file}:4: providers.groq.base_url: must use https; whoever runs Gatehouse can allow" in result.stderr
     assert changes_sent(fake) == []
     assert server.held == {}
+
+
+def test_ctrl_c_ends_with_130(run: Run, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> bytes:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gatehouse.cli.config.read_file", interrupted)
+    assert run("config", "import", str(file), "--dry-run").exit_code == 130

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,18 +16,31 @@ from gatehouse.cli.inputs import (
     LimitOption,
     VersionArgument,
     YesOption,
-    labels_of,
 )
 from gatehouse.cli.output import Column, show_messages
-from gatehouse.cli.route_inputs import arms_of, cache_of, strategy_for, targets_of, tiers_of
+from gatehouse.cli.route_fields import changed_experiment, experiment_of, fields_from_file, fields_of
+from gatehouse.cli.route_inputs import strategy_for
+from gatehouse.cli.route_options import (
+    ActiveOption,
+    ArmOption,
+    CacheOption,
+    ExperimentOption,
+    FallbackOption,
+    FallbackRouteOption,
+    FileOption,
+    RunningOption,
+    StrategyOption,
+    TargetOption,
+    TaskArgument,
+    TierOption,
+)
 from gatehouse.cli.route_view import show_route, state, strategy, targets_text
 from gatehouse.cli.session import Owner, Session
 from gatehouse.cli.terminal import confirm, note, require_consent
 from gatehouse.cli.versions import History, agree_to_rollback, show_versions
 
 if TYPE_CHECKING:
-    from gatehouse.operations.routes import RouteFields
-    from gatehouse.providerconfig.v1.route_pb2 import Experiment, Route
+    from gatehouse.providerconfig.v1.route_pb2 import Route
 
 app = group(
     "routes",
@@ -41,96 +51,6 @@ app = group(
     "gatehouse explain --task extraction",
     "gatehouse routes rollback extraction 3",
 )
-
-
-class StrategyWord(enum.StrEnum):
-    """How targets are put in order."""
-
-    PRIORITY = "priority"
-    WEIGHTED = "weighted"
-    LOWEST_COST = "lowest_cost"
-    LOWEST_LATENCY = "lowest_latency"
-    LEAST_BUSY = "least_busy"
-    COMPLEXITY = "complexity"
-
-
-TaskArgument = Annotated[
-    str, typer.Argument(metavar="TASK", help="The task, `default` for all others, or the route's full resource name.")
-]
-StrategyOption = Annotated[
-    StrategyWord | None,
-    typer.Option(
-        "--strategy",
-        help="priority: in the order given. weighted: by chance, by weight. lowest_cost, lowest_latency, least_busy: "
-        "by what is so for this call. complexity: by tiers. \\[default: complexity with --tier, weighted with weights, "
-        "else priority]",
-    ),
-]
-TargetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--target",
-        metavar="TARGET",
-        help="PROVIDER/MODEL; PROVIDER alone is its default model, platform/PROVIDER/MODEL the platform's. Options "
-        "follow a colon, with commas between them: weight=3, plans=pro+enterprise, requires=tools+images. May be given "
-        "more than once, in order.",
-    ),
-]
-FallbackOption = Annotated[
-    list[str] | None,
-    typer.Option("--fallback", metavar="TARGET", help="Tried when no target serves, in order; written as --target."),
-]
-FallbackRouteOption = Annotated[
-    str | None,
-    typer.Option(
-        "--fallback-route", metavar="TASK", help="Another route to go on with after all of these; '' for none."
-    ),
-]
-TierOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--tier",
-        metavar="ID<=SCORE=TARGET",
-        help="For complexity: calls that score at most so much, 0 to 100, go there; the last tier takes 100. Given "
-        "again, a tier gets one more target. Quote it: shells take < for something else.",
-    ),
-]
-ExperimentOption = Annotated[
-    str | None, typer.Option("--experiment", metavar="ID", help="Compare targets: an id for it, with --arm.")
-]
-ArmOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--arm",
-        metavar="ARM=TARGET@PERCENT",
-        help="An arm of the experiment and its part of the users, each of whom stays with their arm.",
-    ),
-]
-RunningOption = Annotated[
-    bool | None, typer.Option("--run-experiment/--pause-experiment", help="Whether the experiment runs.")
-]
-CacheOption = Annotated[
-    str | None,
-    typer.Option(
-        "--cache", metavar="TIME", help="How long answers may be kept, 1h; or off. Stored; nothing is kept yet."
-    ),
-]
-ActiveOption = Annotated[
-    bool | None,
-    typer.Option(
-        "--active/--inactive", help="Whether calls go by it. An inactive one may name what does not exist yet."
-    ),
-]
-FileOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--file",
-        "-f",
-        metavar="FILE",
-        help="The whole route as YAML, written as below `routes: TASK:` of `gatehouse config export`; - is standard "
-        "input. What it leaves out has its default.",
-    ),
-]
 
 
 @command(
@@ -165,7 +85,7 @@ def create(
 ) -> None:
     """Say where the calls for a task go. Every provider and model it names must exist and be enabled."""
     name = _name(session, task)
-    fields = _fields(
+    fields = fields_of(
         name,
         strategy_word=strategy_word,
         target=target,
@@ -178,10 +98,10 @@ def create(
         description=description,
         label=label,
     )
-    if (made := _experiment(name, experiment, arm, running=None)) is not None:
+    if (made := experiment_of(name, experiment, arm)) is not None:
         fields["experiment"] = made
     if file is not None:
-        fields = _from_file(name, file, fields)
+        fields = fields_from_file(name, file, fields)
     elif not target and not tier:
         raise typer.BadParameter(
             "say where calls go: --target openai/gpt-4o-mini, --tier … or --file", param_hint="--target"
@@ -259,7 +179,7 @@ def update(
 ) -> None:
     """Change a route: exactly what is given. Targets, fallbacks, tiers, arms and labels are replaced as a whole."""
     name = _name(session, task)
-    fields = _fields(
+    fields = fields_of(
         name,
         strategy_word=strategy_word,
         target=target,
@@ -276,9 +196,9 @@ def update(
     if no_experiment:
         fields["experiment"] = None
     elif experiment is not None or arm or running is not None:
-        fields["experiment"], etag = _changed_experiment(session, name, experiment, arm, running=running)
+        fields["experiment"], etag = changed_experiment(session, name, experiment, arm, running=running)
     if file is not None:
-        fields = _from_file(name, file, fields)
+        fields = fields_from_file(name, file, fields)
     if not fields:
         raise typer.BadParameter("say what to change: --target openai/gpt-4o-mini, --inactive, --file route.yaml, …")
     response = session.client.routes.update(name, etag=etag, validate_only=dry_run, **fields)
@@ -330,98 +250,6 @@ def _history(session: Session, name: str) -> History:
         versions=session.client.routes.versions(name, page_size=100),
         resource=lambda version: version.route,
     )
-
-
-def _fields(
-    name: str,
-    *,
-    strategy_word: StrategyWord | None,
-    target: Sequence[str] | None,
-    fallback: Sequence[str] | None,
-    fallback_route: str | None,
-    tier: Sequence[str] | None,
-    cache: str | None,
-    **others: Any,
-) -> RouteFields:
-    parent = name.rpartition("/routes/")[0]
-    fields: RouteFields = {}
-    if strategy_word is not None:
-        fields["strategy"] = strategy_word.value
-    if target:
-        fields["targets"] = targets_of(target, parent, "--target")
-    if fallback is not None:
-        fields["fallbacks"] = targets_of(fallback, parent, "--fallback")
-    if fallback_route is not None:
-        bare = fallback_route and "/" not in fallback_route
-        fields["fallback_route"] = f"{parent}/routes/{fallback_route}" if bare else fallback_route
-    if tier:
-        fields["tiers"] = tiers_of(tier, parent)
-    if cache is not None:
-        fields["cache"] = cache_of(cache)
-    if others["active"] is not None:
-        fields["active"] = others["active"]
-    if others["display_name"] is not None:
-        fields["display_name"] = others["display_name"]
-    if others["description"] is not None:
-        fields["description"] = others["description"]
-    if others["label"]:
-        fields["labels"] = labels_of(others["label"])
-    return fields
-
-
-def _experiment(
-    name: str, experiment: str | None, arms: Sequence[str] | None, *, running: bool | None
-) -> Experiment | None:
-    from gatehouse.providerconfig.v1.route_pb2 import Experiment
-
-    if experiment is None and not arms:
-        return None
-    if experiment is None or not arms:
-        raise typer.BadParameter(
-            "an experiment needs both: --experiment cheaper --arm control=openai/gpt-4o@50 --arm …",
-            param_hint="--experiment",
-        )
-    parent = name.rpartition("/routes/")[0]
-    return Experiment(experiment_id=experiment, active=running, arms=arms_of(arms, parent))
-
-
-def _changed_experiment(
-    session: Session, name: str, experiment: str | None, arms: Sequence[str] | None, *, running: bool | None
-) -> tuple[Experiment, str]:
-    """The experiment after the change, and the etag of the route it was taken from."""
-    from gatehouse.providerconfig.v1.route_pb2 import Experiment
-
-    route = session.client.routes.get(name)
-    present = Experiment()
-    present.CopyFrom(route.experiment)
-    if not route.HasField("experiment") and (experiment is None or not arms):
-        raise typer.BadParameter(
-            f"{name} has no experiment; begin one: --experiment cheaper --arm control=openai/gpt-4o@50 --arm …",
-            param_hint="--experiment",
-        )
-    if experiment is not None:
-        present.experiment_id = experiment
-    if arms:
-        del present.arms[:]
-        present.arms.extend(arms_of(arms, name.rpartition("/routes/")[0]))
-    if running is not None:
-        present.active = running
-    return present, route.etag
-
-
-def _from_file(name: str, file: Path, others: RouteFields) -> RouteFields:
-    from gatehouse.cli.files import read_file, told_by_line
-    from gatehouse.configuration.document import read_route
-    from gatehouse.configuration.fields import all_fields
-    from gatehouse.configuration.shapes import ROUTE
-
-    if others:
-        raise typer.BadParameter("the file says it all: leave out the other options", param_hint="--file")
-    parent, _, task = name.rpartition("/routes/")
-    content = read_file(file, "--file")
-    with told_by_line(file):
-        route = read_route(content, task, parent)
-    return cast("RouteFields", all_fields(route, ROUTE))
 
 
 def _destinations(route: Route, parent: str) -> str:

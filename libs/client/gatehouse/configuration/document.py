@@ -8,8 +8,9 @@ from typing import Any, Literal, TypeVar
 
 from google.protobuf.message import Message
 
-from gatehouse.configuration.kinds import WRONG, Id, Reading, unknown_key
+from gatehouse.configuration.kinds import Id
 from gatehouse.configuration.problems import Problems
+from gatehouse.configuration.reading import WRONG, Reading, unknown_key
 from gatehouse.configuration.shapes import MODEL, POLICY, PREFERENCES, PROFILE, PROVIDER, ROUTE, Shape
 from gatehouse.configuration.yaml_tree import Entries, Items, Node, Scalar, joined, parse_yaml
 from gatehouse.providerconfig.v1.model_pb2 import Model

@@ -1,79 +1,32 @@
 """The kinds of values a document holds: how each is read, with what is wrong told by path and line, and written.
 
 A kind's `read` gives what a message's field takes, or `WRONG` after having told why; `write` gives plain data for YAML.
-What was written is never repeated in a mistake: it could be a key.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final, Protocol
+from typing import Any
 
 from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.json_format import MessageToDict
 
-from gatehouse.configuration.problems import Problems
-from gatehouse.configuration.secrets import looks_like_key, names_secret
+from gatehouse.configuration.reading import CLEAR_KEY, WRONG, Kind, Reading, text_in
+from gatehouse.configuration.secrets import names_secret
 from gatehouse.configuration.yaml_tree import Entries, Items, Node, Scalar, joined
 from gatehouse.durations import duration_message, nanoseconds_of, written
 from gatehouse.money import micro_usd_of
 from gatehouse.references import ID, ID_RULE, provider_name, short_provider
-
-WRONG: Final = object()
-"""What `read` gives for a value that it told to be wrong."""
-
-CLEAR_KEY = (
-    "looks like a key in clear, which no file may hold: store it with `gatehouse keys create ID` and name it here with "
-    "`key: ID`. If it was a real one, replace it at the provider"
-)
 
 _TRUE, _FALSE = frozenset({"true", "True", "TRUE"}), frozenset({"false", "False", "FALSE"})
 _INTEGER = re.compile(r"[-+]?[0-9][0-9_]{0,24}")
 _LABEL = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
 _LABEL_RULE = "1 to 63 characters of a-z, 0-9, '_', '.', '-', starting with a letter"
 _MAX_LABELS, _MAX_LABEL_VALUE = 64, 256
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """What reading needs besides the value: where mistakes go, and whose document it is (`tenants/acme`).
-
-    `lines` notes where sections and resources stand, by path.
-    """
-
-    problems: Problems
-    parent: str
-    lines: dict[str, int] = field(default_factory=dict)
-
-    def wrong(self, node: Node, path: str, text: str) -> Any:
-        """Tell a mistake; gives WRONG."""
-        self.problems.add(node.line, path, text)
-        return WRONG
-
-
-class Kind(Protocol):
-    """A kind of value."""
-
-    def read(self, node: Node, path: str, reading: Reading) -> Any:
-        """The value for a message's field, or WRONG."""
-        ...
-
-    def write(self, value: Any, parent: str, /) -> Any:
-        """Plain data for YAML of a document of `parent`."""
-        ...
-
-
-def text_in(node: Node, path: str, reading: Reading) -> Any:
-    """A text as it is written, or WRONG."""
-    if not isinstance(node, Scalar):
-        return reading.wrong(node, path, "must be a text")
-    if looks_like_key(node.text):
-        return reading.wrong(node, path, CLEAR_KEY)
-    return "" if node.is_null else node.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,15 +350,3 @@ def _in_order(value: Any) -> Any:
             return int(value)
         case _:
             return value
-
-
-def unknown_key(node: Node, path: str, key: str, known: Iterable[str], reading: Reading) -> None:
-    """Tell of a key that a mapping does not take, and which it could have been."""
-    import difflib
-
-    if names_secret(key):
-        reading.wrong(node, joined(path, key), CLEAR_KEY)
-        return
-    close = difflib.get_close_matches(key, list(known), n=1)
-    meant = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"
-    reading.wrong(node, joined(path, key), f"is not known here{meant}")

@@ -13,24 +13,21 @@ from typing import Any
 from google.protobuf.message import Message
 
 from gatehouse.configuration.kinds import (
-    WRONG,
     Flag,
     Id,
     Integer,
-    Kind,
     Labels,
     Listed,
     Number,
     Options,
     Own,
-    Reading,
     Reference,
     Span,
     Text,
     Usd,
     Word,
-    unknown_key,
 )
+from gatehouse.configuration.reading import WRONG, Kind, Reading, unknown_key
 from gatehouse.configuration.yaml_tree import Entries, Items, Node, Scalar, joined
 from gatehouse.providerconfig.v1 import model_pb2, preference_pb2, provider_pb2, route_pb2
 
