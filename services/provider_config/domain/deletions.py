@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 MOST_NAMED = 100
+"""How many resources an answer or an error names at most; all are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from libs.core.errors import (
     Unavailable,
 )
 from libs.core.resource_names import ModelName, Owner, ProviderName
+from services.provider_config.domain.deletions import MOST_NAMED
 
 
 class Reason(enum.StrEnum):
@@ -105,7 +106,8 @@ def _in_use(reason: Reason, name: object, users: Sequence[str]) -> FailedPrecond
         f"{name} is named by {users[0]}{more}; change them, or set force",
         metadata={"name": str(name), "count": str(len(users))},
         precondition_violations=tuple(
-            PreconditionViolation(type=reason, subject=user, description=f"names {name}") for user in users
+            PreconditionViolation(type=reason, subject=user, description=f"names {name}")
+            for user in users[:MOST_NAMED]
         ),
     )
 

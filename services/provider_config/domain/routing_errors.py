@@ -14,6 +14,7 @@ from libs.core.errors import (
     Unavailable,
 )
 from libs.core.resource_names import Owner, ProfileName, RouteName
+from services.provider_config.domain.deletions import MOST_NAMED
 from services.provider_config.domain.errors import Reason
 
 
@@ -29,13 +30,14 @@ def route_exists(name: RouteName) -> AlreadyExists:
 
 def route_in_use(name: RouteName, by: Sequence[RouteName]) -> FailedPrecondition:
     """The routes `by` fall back to it."""
+    more = f" and {len(by) - 1} more" if len(by) > 1 else ""
     return FailedPrecondition(
         Reason.ROUTE_IN_USE,
-        f"{len(by)} other routes fall back to {name}, among them {by[0]}",
+        f"{name} is the fallback of {by[0]}{more}; change them first",
         metadata={"name": str(name), "count": str(len(by))},
         precondition_violations=tuple(
             PreconditionViolation(type=Reason.ROUTE_IN_USE, subject=str(each), description=f"falls back to {name}")
-            for each in by
+            for each in by[:MOST_NAMED]
         ),
     )
 

@@ -58,4 +58,8 @@ async def test_with_force_both_are_deleted_and_their_users_are_told(store: Memor
 async def test_at_most_a_hundred_users_are_told(store: MemoryStore) -> None:
     for number in range(150):
         store.let_use(f"tenants/acme/users/u{number}/preferences", _PROVIDER)
+    with pytest.raises(FailedPrecondition) as caught:
+        await store.write(drop_provider(_PROVIDER))
+    assert caught.value.metadata["count"] == "152"
+    assert len(caught.value.precondition_violations) == 100
     assert len((await store.write(drop_provider(_PROVIDER, force=True))).still_named_by) == 100
