@@ -53,8 +53,8 @@ def provider_message(provider: Provider) -> provider_pb2.Provider:
         options=options_message(settings.options) if settings.options else None,
         labels=settings.labels,
         created_by=provider.created_by,
-        create_time=_timestamp(provider.create_time),
-        update_time=_timestamp(provider.update_time),
+        create_time=timestamp_message(provider.create_time),
+        update_time=timestamp_message(provider.update_time),
         last_test=provider_test_message(provider.last_test) if provider.last_test else None,
     )
 
@@ -66,7 +66,7 @@ def provider_version_message(provider: Provider, version: Version[ProviderSettin
     return provider_pb2.ProviderVersion(
         version=version.version,
         changed_by=version.changed_by,
-        change_time=_timestamp(version.change_time),
+        change_time=timestamp_message(version.change_time),
         provider=was,
     )
 
@@ -74,7 +74,7 @@ def provider_version_message(provider: Provider, version: Version[ProviderSettin
 def provider_test_message(test: ProviderTest) -> provider_pb2.ProviderTest:
     """What a test of a provider found."""
     return provider_pb2.ProviderTest(
-        time=_timestamp(test.time),
+        time=timestamp_message(test.time),
         outcome=provider_pb2.ProviderTestOutcome.Value(f"PROVIDER_TEST_OUTCOME_{test.outcome}"),
         message=test.message,
         duration=_duration(test.duration),
@@ -90,7 +90,7 @@ def provider_type_message(provider_type: ProviderType) -> provider_pb2.ProviderT
         description=provider_type.description,
         default_base_url=provider_type.default_base_url,
         requires_key=provider_type.requires_key,
-        capabilities=_capabilities(provider_type.capabilities),
+        capabilities=capabilities_message(provider_type.capabilities),
         options_schema_json=schema_json(provider_type),
     )
 
@@ -116,14 +116,15 @@ def model_message(model: Model) -> model_pb2.Model:
         enabled=settings.enabled,
         context_tokens=settings.context_tokens,
         max_output_tokens=settings.max_output_tokens,
-        capabilities=_capabilities(settings.capabilities or Capabilities()),
+        capabilities=capabilities_message(settings.capabilities or Capabilities()),
         price=_price(settings.price) if settings.price else None,
-        create_time=_timestamp(model.create_time),
-        update_time=_timestamp(model.update_time),
+        create_time=timestamp_message(model.create_time),
+        update_time=timestamp_message(model.update_time),
     )
 
 
-def _capabilities(capabilities: Capabilities) -> provider_pb2.Capabilities:
+def capabilities_message(capabilities: Capabilities) -> provider_pb2.Capabilities:
+    """What a model can do, or must."""
     # asdict copies each value deeply, which would be half of the work of a snapshot's message.
     return provider_pb2.Capabilities(**{name: getattr(capabilities, name) for name in _CAPABILITIES})
 
@@ -153,7 +154,8 @@ def _duration(value: timedelta) -> Duration:
     return message
 
 
-def _timestamp(time: datetime) -> Timestamp:
+def timestamp_message(time: datetime) -> Timestamp:
+    """A time in UTC."""
     message = Timestamp()
     message.FromDatetime(time)
     return message

@@ -5,13 +5,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
-from datetime import datetime
 
-from gatehouse.providerconfig.v1 import preference_pb2, provider_pb2, route_pb2
+from gatehouse.providerconfig.v1 import preference_pb2, route_pb2
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 
+from services.provider_config.api.convert import capabilities_message, timestamp_message
 from services.provider_config.domain.policy import RoutingPolicy
 from services.provider_config.domain.preference import Choice, Preferences, TaskChoice
 from services.provider_config.domain.profile import Profile
@@ -43,8 +41,8 @@ def route_message(route: Route) -> route_pb2.Route:
         cache=_cache(settings.cache) if settings.cache else None,
         labels=settings.labels,
         created_by=route.created_by,
-        create_time=_timestamp(route.create_time),
-        update_time=_timestamp(route.update_time),
+        create_time=timestamp_message(route.create_time),
+        update_time=timestamp_message(route.update_time),
     )
 
 
@@ -55,7 +53,7 @@ def route_version_message(route: Route, version: Version[RouteSettings]) -> rout
     return route_pb2.RouteVersion(
         version=version.version,
         changed_by=version.changed_by,
-        change_time=_timestamp(version.change_time),
+        change_time=timestamp_message(version.change_time),
         route=message,
     )
 
@@ -66,7 +64,7 @@ def policy_message(policy: RoutingPolicy) -> route_pb2.RoutingPolicy:
         name=policy.name,
         etag=policy.etag,
         platform_fallback=route_pb2.PlatformFallback.Value(f"PLATFORM_FALLBACK_{policy.platform_fallback}"),
-        update_time=_timestamp(policy.update_time) if policy.update_time else None,
+        update_time=timestamp_message(policy.update_time) if policy.update_time else None,
     )
 
 
@@ -79,7 +77,7 @@ def preferences_message(preferences: Preferences) -> preference_pb2.Preferences:
         preferred=_choice(settings.preferred) if settings.preferred else None,
         tasks=_tasks(settings.tasks),
         active_profile=str(preferences.active_profile or ""),
-        update_time=_timestamp(preferences.update_time) if preferences.update_time else None,
+        update_time=timestamp_message(preferences.update_time) if preferences.update_time else None,
     )
 
 
@@ -96,8 +94,8 @@ def profile_message(profile: Profile) -> preference_pb2.Profile:
         preferred=_choice(settings.preferred) if settings.preferred else None,
         tasks=_tasks(settings.tasks),
         active=profile.active,
-        create_time=_timestamp(profile.create_time),
-        update_time=_timestamp(profile.update_time),
+        create_time=timestamp_message(profile.create_time),
+        update_time=timestamp_message(profile.update_time),
     )
 
 
@@ -107,7 +105,7 @@ def _target(target: RouteTarget) -> route_pb2.RouteTarget:
         model=target.model,
         weight=target.weight,
         plans=target.plans,
-        requires=provider_pb2.Capabilities(**asdict(target.requires)) if target.requires else None,
+        requires=capabilities_message(target.requires) if target.requires else None,
     )
 
 
@@ -137,9 +135,3 @@ def _tasks(tasks: Iterable[TaskChoice]) -> Iterable[preference_pb2.TaskChoice]:
 
 def _choice(choice: Choice) -> preference_pb2.Choice:
     return preference_pb2.Choice(provider=str(choice.provider), model=choice.model)
-
-
-def _timestamp(time: datetime) -> Timestamp:
-    message = Timestamp()
-    message.FromDatetime(time)
-    return message

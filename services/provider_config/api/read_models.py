@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from dataclasses import fields
 
-from gatehouse.providerconfig.v1 import model_pb2, model_service_pb2, provider_pb2
+from gatehouse.providerconfig.v1 import model_pb2, model_service_pb2
 
 from libs.core.resource_names import ModelName, Owner, ProviderName
 from libs.core.validation import FieldChecks
 from services.provider_config.api.field_masks import fields_to_change
+from services.provider_config.api.read_common import capabilities_in, check_texts
 from services.provider_config.api.read_names import etag_in, name_in
 from services.provider_config.api.request_ids import check_request_id
 from services.provider_config.domain.changes import Act
 from services.provider_config.domain.create_model import CreateModel
 from services.provider_config.domain.delete_model import DeleteModel
 from services.provider_config.domain.model import ModelPrice, ModelSettings
-from services.provider_config.domain.provider_types import Capabilities
 from services.provider_config.domain.update_model import UpdateModel
 
 _MUTABLE = frozenset(each.name for each in fields(ModelSettings))
-_MAX_DISPLAY_NAME = 200
 _MAX_PROVIDER_MODEL_ID = 256
 _MAX_CONTEXT_TOKENS = 100_000_000
 _MAX_OUTPUT_TOKENS = 10_000_000
@@ -68,8 +67,7 @@ def delete_command(request: model_service_pb2.DeleteModelRequest, *, act: Act) -
 
 def _settings(check: FieldChecks, model: model_pb2.Model, wanted: AbstractSet[str]) -> ModelSettings:
     """The settings in `model`; only those `wanted` are checked, the others are of no use."""
-    if "display_name" in wanted:
-        check.text("model.display_name", model.display_name, most=_MAX_DISPLAY_NAME)
+    check_texts(check, "model", model, wanted)
     if "provider_model_id" in wanted:
         check.text("model.provider_model_id", model.provider_model_id, most=_MAX_PROVIDER_MODEL_ID)
     if "context_tokens" in wanted:
@@ -85,17 +83,13 @@ def _settings(check: FieldChecks, model: model_pb2.Model, wanted: AbstractSet[st
         enabled=model.enabled if model.HasField("enabled") else True,
         context_tokens=model.context_tokens if model.HasField("context_tokens") else None,
         max_output_tokens=model.max_output_tokens if model.HasField("max_output_tokens") else None,
-        capabilities=_capabilities(model.capabilities) if model.HasField("capabilities") else None,
+        capabilities=capabilities_in(model.capabilities) if model.HasField("capabilities") else None,
         price=_price(model.price) if model.HasField("price") else None,
     )
 
 
 def _check_number(check: FieldChecks, field: str, value: int, *, most: int) -> None:
     check.that(0 <= value <= most, field, f"must be 0 to {most:,}")
-
-
-def _capabilities(message: provider_pb2.Capabilities) -> Capabilities:
-    return Capabilities(**{each.name: getattr(message, each.name) for each in fields(Capabilities)})
 
 
 def _price(message: model_pb2.ModelPrice) -> ModelPrice:

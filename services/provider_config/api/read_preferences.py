@@ -11,6 +11,7 @@ from gatehouse.providerconfig.v1 import preference_service_pb2 as pb
 from libs.core.resource_names import ID_RULE, Owner, ProfileName, ProviderName, is_id
 from libs.core.validation import FieldChecks
 from services.provider_config.api.field_masks import fields_to_change
+from services.provider_config.api.read_common import check_texts
 from services.provider_config.api.read_names import etag_in, name_in
 from services.provider_config.api.request_ids import check_request_id
 from services.provider_config.domain.changes import Act
@@ -26,8 +27,6 @@ from services.provider_config.domain.update_profile import UpdateProfile
 
 _OF_PREFERENCES = frozenset({"preferred", "tasks"})
 _OF_PROFILE = frozenset({"display_name", "description", "providers", "preferred", "tasks"})
-_MAX_DISPLAY_NAME = 200
-_MAX_DESCRIPTION = 2000
 _MAX_PROVIDERS = 64
 _MAX_TASKS = 64
 
@@ -48,8 +47,8 @@ def create_command(request: pb.CreateProfileRequest, *, uid: str, act: Act) -> C
         user = _user(check, request.parent)
         check.identifier("profile_id", request.profile_id)
         check_request_id(check, request.request_id)
-        _check_texts(check, request.profile, _OF_PROFILE)
-        wanted = _wanted(check, "profile", user, request.profile, _OF_PROFILE, request.profile.providers)
+        check_texts(check, "profile", request.profile, _OF_PROFILE)
+        wanted = _wanted(check, "profile", user, request.profile, _OF_PROFILE, providers=request.profile.providers)
     return CreateProfile(
         name=ProfileName(wanted.user.tenant or "", wanted.user.user or "", request.profile_id),
         display_name=request.profile.display_name,
@@ -67,9 +66,9 @@ def update_command(request: pb.UpdateProfileRequest, *, act: Act) -> UpdateProfi
     name = ProfileName.parse(profile.name, field="profile.name")
     with FieldChecks() as check:
         changing = fields_to_change(check, request.update_mask, profile, _OF_PROFILE)
-        _check_texts(check, profile, changing)
+        check_texts(check, "profile", profile, changing)
         providers = profile.providers if "providers" in changing else ()
-        wanted = _wanted(check, "profile", name.owner, profile, changing, providers)
+        wanted = _wanted(check, "profile", name.owner, profile, changing, providers=providers)
         etag = etag_in(check, profile.etag, field="profile.etag")
     return UpdateProfile(
         name=name,
@@ -97,19 +96,13 @@ def _user(check: FieldChecks, parent: str) -> Owner | None:
     return owner
 
 
-def _check_texts(check: FieldChecks, profile: preference_pb2.Profile, wanted: AbstractSet[str]) -> None:
-    if "display_name" in wanted:
-        check.text("profile.display_name", profile.display_name, most=_MAX_DISPLAY_NAME)
-    if "description" in wanted:
-        check.text("profile.description", profile.description, most=_MAX_DESCRIPTION)
-
-
 def _wanted(
     check: FieldChecks,
     resource: str,
     user: Owner | None,
     message: preference_pb2.Preferences | preference_pb2.Profile,
     fields: AbstractSet[str],
+    *,
     providers: Iterable[str] = (),
 ) -> Wanted:
     """What is named in those `fields` of `message` that are to be changed, and as `providers`."""

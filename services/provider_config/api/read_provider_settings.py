@@ -13,6 +13,7 @@ from google.protobuf.duration_pb2 import Duration
 from libs.core.resource_names import ID_RULE, KeyName, Owner, is_id
 from libs.core.validation import FieldChecks
 from services.provider_config.api.provider_options import options_in
+from services.provider_config.api.read_common import check_texts
 from services.provider_config.api.read_names import name_in
 from services.provider_config.domain.provider import (
     DEFAULT_PRIORITY,
@@ -25,8 +26,6 @@ from services.provider_config.domain.provider_rules import ProviderRules
 MUTABLE = frozenset(each.name for each in fields(ProviderSettings))
 """The fields of a provider that can be changed."""
 
-_MAX_DISPLAY_NAME = 200
-_MAX_DESCRIPTION = 2000
 _MAX_URL = 2048
 _MAX_TASKS = 32
 _NUMBERS = {
@@ -55,10 +54,7 @@ def settings_in(
     rules: ProviderRules,
 ) -> ProviderSettings:
     """The settings in `provider`; only those `wanted` are checked, the others are of no use."""
-    if "display_name" in wanted:
-        check.text("provider.display_name", provider.display_name, most=_MAX_DISPLAY_NAME)
-    if "description" in wanted:
-        check.text("provider.description", provider.description, most=_MAX_DESCRIPTION)
+    check_texts(check, "provider", provider, wanted)
     if "base_url" in wanted:
         _check_url(check, provider.base_url, rules)
     key = _key(check, provider.key, owner) if "key" in wanted else None

@@ -7,13 +7,13 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, fields
 from datetime import timedelta
 
-from gatehouse.providerconfig.v1 import provider_pb2, route_pb2
+from gatehouse.providerconfig.v1 import route_pb2
 from google.protobuf.duration_pb2 import Duration
 
 from libs.core.resource_names import ID_RULE, Owner, ProviderName, RouteName, is_id
 from libs.core.validation import FieldChecks
+from services.provider_config.api.read_common import capabilities_in, check_texts
 from services.provider_config.api.read_names import name_in
-from services.provider_config.domain.provider_types import Capabilities
 from services.provider_config.domain.route import (
     CacheMode,
     CachePolicy,
@@ -28,8 +28,6 @@ from services.provider_config.domain.route_rules import ALL_USERS_PERCENT, MAX_S
 
 MUTABLE = frozenset(each.name for each in fields(RouteSettings))
 
-_MAX_DISPLAY_NAME = 200
-_MAX_DESCRIPTION = 2000
 _MAX_TARGETS = 32
 _MAX_TIER_TARGETS = 8
 _MAX_ARMS = 8
@@ -56,10 +54,7 @@ class RouteReader:
 
     def settings(self, route: route_pb2.Route, wanted: AbstractSet[str]) -> RouteSettings:
         """The settings in `route`; only those `wanted` are read and checked, the others are of no use."""
-        if "display_name" in wanted:
-            self.check.text("route.display_name", route.display_name, most=_MAX_DISPLAY_NAME)
-        if "description" in wanted:
-            self.check.text("route.description", route.description, most=_MAX_DESCRIPTION)
+        check_texts(self.check, "route", route, wanted)
         if "labels" in wanted:
             self.check.labels("route.labels", route.labels)
         has_experiment = "experiment" in wanted and route.HasField("experiment")
@@ -99,7 +94,7 @@ class RouteReader:
             model=message.model,
             weight=weight,
             plans=tuple(message.plans),
-            requires=_capabilities(message.requires) if message.HasField("requires") else None,
+            requires=capabilities_in(message.requires) if message.HasField("requires") else None,
         )
 
     def _provider(self, field: str, text: str) -> ProviderName:
@@ -169,10 +164,6 @@ class RouteReader:
         kept = _time(message.time_to_live)
         self.check.that(kept is not None, field, f"must be from one second to {_MAX_KEPT.days} days")
         return CachePolicy(mode=mode or CacheMode.OFF, time_to_live=kept)
-
-
-def _capabilities(message: provider_pb2.Capabilities) -> Capabilities:
-    return Capabilities(**{each.name: getattr(message, each.name) for each in fields(Capabilities)})
 
 
 def _time(message: Duration) -> timedelta | None:

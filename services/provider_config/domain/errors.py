@@ -106,8 +106,7 @@ def _in_use(reason: Reason, name: object, users: Sequence[str]) -> FailedPrecond
         f"{name} is named by {users[0]}{more}; change them, or set force",
         metadata={"name": str(name), "count": str(len(users))},
         precondition_violations=tuple(
-            PreconditionViolation(type=reason, subject=user, description=f"names {name}")
-            for user in users[:MOST_NAMED]
+            PreconditionViolation(type=reason, subject=user, description=f"names {name}") for user in users[:MOST_NAMED]
         ),
     )
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Self
 
 from libs.core.resource_names import Owner, ProfileName, ProviderName
 from services.provider_config.domain.etag import etag_of
+from services.provider_config.domain.provider import scope_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,14 @@ class TaskChoice:
     choice: Choice
 
 
+def every_choice(preferred: Choice | None, tasks: Iterable[TaskChoice]) -> Iterator[tuple[str, Choice]]:
+    """All choices, each with the path of its field, such as `tasks[2].choice`."""
+    if preferred is not None:
+        yield "preferred", preferred
+    for index, each in enumerate(tasks):
+        yield f"tasks[{index}].choice", each.choice
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreferenceSettings:
     """What can be changed of preferences; names and bounds as in `preference.proto`."""
@@ -36,10 +45,7 @@ class PreferenceSettings:
 
     def every_choice(self) -> Iterator[tuple[str, Choice]]:
         """All choices, each with the path of its field, such as `tasks[2].choice`."""
-        if self.preferred is not None:
-            yield "preferred", self.preferred
-        for index, each in enumerate(self.tasks):
-            yield f"tasks[{index}].choice", each.choice
+        return every_choice(self.preferred, self.tasks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +67,7 @@ class Preferences:
     @property
     def scope(self) -> Owner:
         """In whose snapshot they are: the tenant's."""
-        return Owner(self.user.tenant)
+        return scope_of(self.user)
 
     @property
     def etag(self) -> str:

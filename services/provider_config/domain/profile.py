@@ -9,7 +9,8 @@ from typing import Self
 
 from libs.core.resource_names import Owner, ProfileName, ProviderName
 from services.provider_config.domain.etag import etag_of
-from services.provider_config.domain.preference import Choice, TaskChoice
+from services.provider_config.domain.preference import Choice, TaskChoice, every_choice
+from services.provider_config.domain.provider import scope_of
 
 MAX_PROFILES = 32
 
@@ -26,10 +27,7 @@ class ProfileSettings:
 
     def every_choice(self) -> Iterator[tuple[str, Choice]]:
         """All choices, each with the path of its field, such as `tasks[2].choice`."""
-        if self.preferred is not None:
-            yield "preferred", self.preferred
-        for index, each in enumerate(self.tasks):
-            yield f"tasks[{index}].choice", each.choice
+        return every_choice(self.preferred, self.tasks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +53,7 @@ class Profile:
     @property
     def scope(self) -> Owner:
         """In whose snapshot it is: the tenant's."""
-        return Owner(self.name.tenant)
+        return scope_of(self.name.owner)
 
     def changed(self, settings: ProfileSettings, *, now: datetime) -> Self:
         """The next version, with `settings`."""
