@@ -34,6 +34,9 @@ def test_tokens_count_at_the_upper_bound_first_and_as_used_afterwards() -> None:
     limiter.end(ticket, 50, 102.0)
     assert limiter.exceeded(ONE, limits, 950, 103.0) is None
     assert limiter.exceeded(ONE, limits, 951, 103.0) is not None
+    # What was corrected is also what is forgotten.
+    assert limiter.exceeded(ONE, limits, 1_000, 170.0) is None
+    assert limiter.exceeded(ONE, limits, 1_001, 170.0) is not None
 
 
 def test_an_answer_longer_than_a_minute_corrects_nothing_that_was_forgotten() -> None:
