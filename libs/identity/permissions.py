@@ -188,7 +188,7 @@ PERMISSIONS: Mapping[str, Rule] = MappingProxyType(
         "/gatehouse.providerconfig.v1.ProviderService/DeleteProvider": _manage("name"),
         "/gatehouse.providerconfig.v1.ProviderService/ListProviderTypes": _ANYONE,
         "/gatehouse.providerconfig.v1.ProviderService/TestProvider": _manage("provider.name"),
-        "/gatehouse.providerconfig.v1.ProviderService/ListProviderVersions": _read_shared("name"),
+        "/gatehouse.providerconfig.v1.ProviderService/ListProviderVersions": _read_tenant("name"),
         "/gatehouse.providerconfig.v1.ProviderService/RollbackProvider": _manage("name"),
         "/gatehouse.providerconfig.v1.ModelService/CreateModel": _manage("parent"),
         "/gatehouse.providerconfig.v1.ModelService/GetModel": _read_shared("name"),

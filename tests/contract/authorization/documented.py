@@ -95,7 +95,7 @@ RPCS: Mapping[str, Rpc] = {
     _PROVIDER + "DeleteProvider": Rpc(Kind.MANAGE, "name"),
     _PROVIDER + "ListProviderTypes": Rpc(Kind.BEARER),
     _PROVIDER + "TestProvider": Rpc(Kind.MANAGE, "provider.name"),
-    _PROVIDER + "ListProviderVersions": Rpc(Kind.READ_SHARED, "name"),
+    _PROVIDER + "ListProviderVersions": Rpc(Kind.READ_TENANT, "name"),
     _PROVIDER + "RollbackProvider": Rpc(Kind.MANAGE, "name"),
     _MODEL + "CreateModel": Rpc(Kind.MANAGE, "parent"),
     _MODEL + "GetModel": Rpc(Kind.READ_SHARED, "name"),

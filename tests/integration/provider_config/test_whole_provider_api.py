@@ -163,6 +163,8 @@ async def test_versions_go_page_by_page_newest_first(admin: Person) -> None:
     assert {each.provider.etag for each in seen} == {""}
     assert _said(seen[-1].provider) == _WHOLE
     assert seen[0].change_time == seen[0].provider.update_time
+    platform = providers_pb.ListProviderVersionsRequest(name="platform/providers/shared")
+    assert (await refused(admin("ListProviderVersions", platform))).reason == "PERMISSION_DENIED"
     wrong = providers_pb.ListProviderVersionsRequest(name="tenants/acme/providers/x", page_token=page.next_page_token)
     assert (await refused(admin("ListProviderVersions", wrong))).reason == "PROVIDER_NOT_FOUND"
 
