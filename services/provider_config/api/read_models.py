@@ -70,6 +70,9 @@ def _settings(check: FieldChecks, model: model_pb2.Model, wanted: AbstractSet[st
     check_texts(check, "model", model, wanted)
     if "provider_model_id" in wanted:
         check.text("model.provider_model_id", model.provider_model_id, most=_MAX_PROVIDER_MODEL_ID)
+        # It is sent to the provider: what nobody can see in it is there by mistake, or to deceive.
+        visible = model.provider_model_id.isprintable()
+        check.that(visible, "model.provider_model_id", "must not contain line ends or invisible characters")
     if "context_tokens" in wanted:
         _check_number(check, "model.context_tokens", model.context_tokens, most=_MAX_CONTEXT_TOKENS)
     if "max_output_tokens" in wanted:
