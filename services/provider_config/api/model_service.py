@@ -76,7 +76,7 @@ class ModelServicer(ModelServiceServicer):
         """Change a model."""
         command = read_models.update_command(request, act=current_act("UpdateModel", self._clock))
         changed = await self._store.write(partial(update_model, command=command, catalogue=self._catalogue))
-        log_change(str(command.name), changed.revision)
+        log_change(str(command.name), changed.revision, stored=changed.stored)
         model = convert.priced_model_message(changed.resource, self._catalogue)
         return pb.UpdateModelResponse(model=model, revision=changed.revision)
 

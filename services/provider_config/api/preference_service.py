@@ -43,6 +43,6 @@ class PreferenceServicer(PreferenceServiceServicer):
         changed = await self._choices.write(
             partial(keys_of, wanted=command.wanted), partial(update_preferences, command=command)
         )
-        log_change(changed.resource.name, changed.revision)
+        log_change(changed.resource.name, changed.revision, stored=changed.stored)
         preferences = convert.preferences_message(changed.resource)
         return pb.UpdatePreferencesResponse(preferences=preferences, revision=changed.revision)

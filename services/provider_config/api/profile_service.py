@@ -75,7 +75,7 @@ class ProfileServicer(ProfileServiceServicer):
         changed = await self._choices.write(
             partial(keys_of, wanted=command.wanted), partial(update_profile, command=command)
         )
-        log_change(str(command.name), changed.revision)
+        log_change(str(command.name), changed.revision, stored=changed.stored)
         return pb.UpdateProfileResponse(profile=convert.profile_message(changed.resource), revision=changed.revision)
 
     async def DeleteProfile(self, request: pb.DeleteProfileRequest, _context: object) -> pb.DeleteProfileResponse:
@@ -94,7 +94,7 @@ class ProfileServicer(ProfileServiceServicer):
         act = current_act("ActivateProfile", self._clock)
         work = partial(activate_profile, name=name, uid=str(uuid.uuid4()), act=act)
         changed = await self._store.write(work)
-        log_change(changed.resource.name, changed.revision)
+        log_change(changed.resource.name, changed.revision, stored=changed.stored)
         preferences = convert.preferences_message(changed.resource)
         return pb.ActivateProfileResponse(preferences=preferences, revision=changed.revision)
 
@@ -106,7 +106,7 @@ class ProfileServicer(ProfileServiceServicer):
         act = current_act("DeactivateProfile", self._clock)
         work = partial(deactivate_profile, user=user, uid=str(uuid.uuid4()), act=act)
         changed = await self._store.write(work)
-        log_change(changed.resource.name, changed.revision)
+        log_change(changed.resource.name, changed.revision, stored=changed.stored)
         preferences = convert.preferences_message(changed.resource)
         return pb.DeactivateProfileResponse(preferences=preferences, revision=changed.revision)
 

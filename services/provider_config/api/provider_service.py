@@ -80,7 +80,7 @@ class ProviderServicer(ProviderServiceServicer):
         command = read_providers.update_command(request, act=act, rules=self._rules)
         change = partial(update_provider, command=command, rules=self._rules)
         changed = await self._reach.write(partial(checked_reach, name=command.name, change=change))
-        log_change(str(command.name), changed.revision)
+        log_change(str(command.name), changed.revision, stored=changed.stored)
         return pb.UpdateProviderResponse(provider=convert.provider_message(changed.resource), revision=changed.revision)
 
     async def DeleteProvider(self, request: pb.DeleteProviderRequest, _context: object) -> pb.DeleteProviderResponse:
@@ -110,7 +110,7 @@ class ProviderServicer(ProviderServiceServicer):
         command = read_providers.rollback_command(request, act=current_act("RollbackProvider", self._clock))
         change = partial(rollback_provider, command=command, rules=self._rules)
         changed = await self._reach.write(partial(checked_reach, name=command.name, change=change))
-        log_change(request.name, changed.revision)
+        log_change(request.name, changed.revision, stored=changed.stored)
         provider = convert.provider_message(changed.resource)
         return pb.RollbackProviderResponse(provider=provider, revision=changed.revision)
 

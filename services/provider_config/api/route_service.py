@@ -74,7 +74,7 @@ class RouteServicer(RouteServiceServicer):
         """Change a route."""
         command = read_routes.update_command(request, act=current_act("UpdateRoute", self._clock))
         changed = await self._store.write(partial(update_route, command=command))
-        log_change(str(command.name), changed.revision)
+        log_change(str(command.name), changed.revision, stored=changed.stored)
         return pb.UpdateRouteResponse(route=convert.route_message(changed.resource), revision=changed.revision)
 
     async def DeleteRoute(self, request: pb.DeleteRouteRequest, _context: object) -> pb.DeleteRouteResponse:
@@ -104,7 +104,7 @@ class RouteServicer(RouteServiceServicer):
         """Make a route what it was."""
         command = read_routes.rollback_command(request, act=current_act("RollbackRoute", self._clock))
         changed = await self._store.write(partial(rollback_route, command=command))
-        log_change(request.name, changed.revision)
+        log_change(request.name, changed.revision, stored=changed.stored)
         return pb.RollbackRouteResponse(route=convert.route_message(changed.resource), revision=changed.revision)
 
     async def GetRoutingPolicy(
@@ -122,7 +122,7 @@ class RouteServicer(RouteServiceServicer):
         act = current_act("UpdateRoutingPolicy", self._clock)
         command = read_routes.policy_command(request, uid=str(uuid.uuid4()), act=act)
         changed = await self._store.write(partial(update_policy, command=command))
-        log_change(changed.resource.name, changed.revision)
+        log_change(changed.resource.name, changed.revision, stored=changed.stored)
         policy = convert.policy_message(changed.resource)
         return pb.UpdateRoutingPolicyResponse(policy=policy, revision=changed.revision)
 

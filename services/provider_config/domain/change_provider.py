@@ -23,7 +23,7 @@ def change_provider(
     Raises ResourceExhausted `SCOPE_FULL` and FailedPrecondition `AUDIT_LOG_DAMAGED`.
     """
     if settings == provider.settings:
-        return Changed(provider, transaction.revision())
+        return Changed(provider, transaction.revision(), stored=False)
     changed = provider.changed(settings, now=act.now)
     growth = provider_bytes(changed) - provider_bytes(provider)
     check_scope_size(transaction, provider.name.owner, grows_by=growth)

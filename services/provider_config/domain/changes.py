@@ -60,10 +60,14 @@ def differing(before: Any, after: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Changed(Generic[T]):
-    """A resource after a change, and the revision at which routers know of it; 0 when nothing was stored."""
+    """A resource after a change, and the revision at which routers know of it; 0 when it was only validated.
+
+    `stored`: whether anything changed. When nothing did, the revision is the present one.
+    """
 
     resource: T
     revision: int
+    stored: bool = True
 
 
 class Tagged(Protocol):

@@ -58,7 +58,7 @@ def create_model(transaction: Transaction, command: CreateModel, catalogue: Cata
         check_price(model, catalogue)
     check_scope_size(transaction, provider.name.owner, grows_by=model_bytes(model))
     if command.validate_only:
-        return Changed(model, 0)
+        return Changed(model, 0, stored=False)
     transaction.models.add(model, provider)
     record(transaction, command.act, model.name, provider.name.owner)
     return Changed(model, transaction.advance(provider.scope, provider.name))

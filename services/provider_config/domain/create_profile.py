@@ -58,7 +58,7 @@ def create_profile(transaction: Transaction, keys: KeyFindings, *, command: Crea
     )
     check_scope_size(transaction, profile.name.owner, grows_by=profile_bytes(profile))
     if command.validate_only:
-        return Changed(profile, 0)
+        return Changed(profile, 0, stored=False)
     transaction.profiles.add(profile)
     record(transaction, command.act, profile.name, profile.name.owner)
     return Changed(profile, transaction.advance(profile.scope, profile.name))

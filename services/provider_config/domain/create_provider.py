@@ -46,7 +46,7 @@ def create_provider(transaction: Transaction, command: CreateProvider) -> Change
     )
     check_scope_size(transaction, provider.name.owner, grows_by=provider_bytes(provider))
     if command.validate_only:
-        return Changed(provider, 0)
+        return Changed(provider, 0, stored=False)
     yielded = yield_defaults(transaction, provider, command.act)
     add_provider(transaction, provider, command.act)
     details = {"type": provider.type, **taken_from(yielded)}

@@ -45,7 +45,7 @@ def create_route(transaction: Transaction, command: CreateRoute) -> Changed[Rout
     )
     check_scope_size(transaction, route.scope, grows_by=route_bytes(route))
     if command.validate_only:
-        return Changed(route, 0)
+        return Changed(route, 0, stored=False)
     transaction.routes.add(route)
     transaction.route_versions.add(route.uid, route_version(route, act))
     record(transaction, act, route.name, route.scope, {"strategy": str(route.settings.strategy)})

@@ -31,7 +31,7 @@ def _switch(
     preferences = get_preferences(transaction, user)
     before = preferences.active_profile
     if before == profile:
-        return Changed(preferences, transaction.revision())
+        return Changed(preferences, transaction.revision(), stored=False)
     changed = preferences.switched(profile, uid=uid, now=act.now)
     store_preferences(transaction, preferences, changed)
     # Of both profiles, what they say of themselves changes with it.

@@ -39,7 +39,7 @@ def update_model(transaction: Transaction, command: UpdateModel, catalogue: Cata
     merged = replace(model.settings, **{field: getattr(command.settings, field) for field in command.fields})
     settings = merged.completed(model.name, provider.provider_type, catalogue)
     if settings == model.settings:
-        return Changed(model, transaction.revision())
+        return Changed(model, transaction.revision(), stored=False)
     changed = model.changed(settings, now=command.act.now)
     if price_may_differ(model.settings, settings) and not command.force:
         check_price(changed, catalogue)

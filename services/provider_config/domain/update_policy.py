@@ -31,7 +31,7 @@ def update_policy(transaction: Transaction, command: UpdatePolicy) -> Changed[Ro
     check_etag(policy, command.etag)
     wanted = command.platform_fallback
     if wanted is None or wanted is policy.platform_fallback:
-        return Changed(policy, transaction.revision())
+        return Changed(policy, transaction.revision(), stored=False)
     changed = policy.changed(wanted, uid=command.uid, now=command.act.now)
     transaction.policies.put(changed)
     details = {"platform_fallback": str(wanted), "version": str(changed.version)}

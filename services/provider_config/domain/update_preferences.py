@@ -38,7 +38,7 @@ def update_preferences(
     settled = settle(transaction, command.wanted, keys)
     settings = replace(preferences.settings, **{field: getattr(settled, field) for field in command.fields})
     if settings == preferences.settings:
-        return Changed(preferences, transaction.revision())
+        return Changed(preferences, transaction.revision(), stored=False)
     changed = preferences.changed(settings, uid=command.uid, now=command.act.now)
     details = {"fields": differing(preferences.settings, settings), "version": str(changed.version)}
     store_preferences(transaction, preferences, changed)

@@ -45,7 +45,7 @@ def update_profile(transaction: Transaction, keys: KeyFindings, *, command: Upda
     )
     check_bounded(settings)
     if settings == profile.settings:
-        return Changed(profile, transaction.revision())
+        return Changed(profile, transaction.revision(), stored=False)
     changed = profile.changed(settings, now=command.act.now)
     check_scope_size(transaction, profile.name.owner, grows_by=profile_bytes(changed) - profile_bytes(profile))
     transaction.profiles.put(changed)

@@ -105,11 +105,11 @@ def _store(
     validate_only: bool = False,
 ) -> Changed[Route]:
     if settings == route.settings:
-        return Changed(route, 0 if validate_only else transaction.revision())
+        return Changed(route, 0 if validate_only else transaction.revision(), stored=False)
     changed = route.changed(settings, now=act.now)
     check_scope_size(transaction, route.scope, grows_by=route_bytes(changed) - route_bytes(route))
     if validate_only:
-        return Changed(changed, 0)
+        return Changed(changed, 0, stored=False)
     transaction.routes.put(changed)
     transaction.route_versions.add(changed.uid, route_version(changed, act))
     told = {"fields": differing(route.settings, settings), "version": str(changed.version), **details}

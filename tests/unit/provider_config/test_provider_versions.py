@@ -90,7 +90,7 @@ async def test_a_rollback_is_the_next_version(store: MemoryStore) -> None:
 
 async def test_going_back_to_what_is_there_changes_nothing(store: MemoryStore) -> None:
     before = await _create(store)
-    assert await _roll_back(store, 1) == Changed(before, 1)
+    assert await _roll_back(store, 1) == Changed(before, 1, stored=False)
 
 
 @pytest.mark.parametrize("version", [0, 2, 10**15])
