@@ -9,7 +9,11 @@ from collections.abc import Iterable
 
 from services.provider_config.domain.preference import Choice, Preferences, TaskChoice
 from services.provider_config.domain.profile import Profile
-from services.provider_config.domain.route import Route, RouteTarget
+from services.provider_config.domain.route import Route, RouteSettings, RouteTarget
+
+# A hundred versions of each route are kept, and answers to repeated requests: one that has all that it may in every
+# list would take a megabyte each time.
+MAX_ROUTE_BYTES = 100_000
 
 # Tags, lengths, numbers and times of a message, beyond the bytes of its texts: at most this, tested.
 _ROUTE_FRAME = 200
@@ -25,16 +29,17 @@ _LABEL_FRAME = 12
 
 def route_bytes(route: Route) -> int:
     """An upper bound of what `route` takes in a snapshot."""
-    settings = route.settings
+    texts = (str(route.name), route.uid, route.etag, route.created_by)
+    return sum(map(_size, texts)) + route_settings_bytes(route.settings)
+
+
+def route_settings_bytes(settings: RouteSettings) -> int:
+    """An upper bound of what a route with `settings` takes, without what the server adds to them."""
     texts = (
-        str(route.name),
-        route.uid,
-        route.etag,
         settings.display_name,
         settings.description,
         str(settings.fallback_route or ""),
         settings.experiment.experiment_id if settings.experiment else "",
-        route.created_by,
     )
     arms = settings.experiment.arms if settings.experiment else ()
     return (

@@ -15,7 +15,7 @@ from services.provider_config.domain.route import Route, RouteSettings
 from services.provider_config.domain.route_chains import check_chain
 from services.provider_config.domain.route_rules import check_route
 from services.provider_config.domain.routing_look_up import get_route
-from services.provider_config.domain.routing_size import route_bytes
+from services.provider_config.domain.routing_size import MAX_ROUTE_BYTES, route_bytes, route_settings_bytes
 from services.provider_config.domain.routing_targets import check_references
 from services.provider_config.domain.versions import Version
 
@@ -80,6 +80,8 @@ def check_saved(transaction: Transaction, name: RouteName, settings: RouteSettin
     """
     with FieldChecks() as check:
         check_route(check, settings)
+        small = route_settings_bytes(settings) <= MAX_ROUTE_BYTES
+        check.that(small, "route", f"must take at most {MAX_ROUTE_BYTES // 1000} kB: name fewer targets or plans")
         check_chain(transaction, check, name, settings.fallback_route)
         if references:
             check_references(transaction, check, settings)

@@ -344,6 +344,18 @@ async def test_each_change_is_in_the_audit_log_once(store: MemoryStore) -> None:
     ]
 
 
+async def test_a_route_is_bounded_as_a_whole_too(store: MemoryStore) -> None:
+    plans = tuple(f"{number:02d}" + "x" * 62 for number in range(32))
+    targets = tuple(target(model=f"m{number}", plans=plans) for number in range(32))
+    await route(store, "large", *targets, active=False)
+    with pytest.raises(InvalidArgument) as caught:
+        await change_route(store, "large", fallbacks=targets)
+    assert [each.field for each in caught.value.field_violations] == ["route"]
+    with pytest.raises(InvalidArgument) as caught:
+        await route(store, "larger", *targets, active=False, fallbacks=targets)
+    assert [each.field for each in caught.value.field_violations] == ["route"]
+
+
 async def test_a_full_scope_takes_no_more_but_can_shrink(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     await route(store, "a", description="x" * 2000)
     full = await store.read(lambda transaction: transaction.scope_bytes(ACME))
