@@ -39,7 +39,8 @@ class _Scope:
 
     `used` is when a call last wanted it. `known` is the revision up to which it is known to be held. `request` is the
     one of the present stream that named it last, from 1. `watched`: the service sends it already, as far as is known
-    here. `awaited`: the whole is to come, and changes of what came before it mean nothing.
+    here. `awaited`: the whole is to come, and changes of what came before it mean nothing. `lacks`: news came that are
+    not held, so what the service vouches for is more than is here.
     """
 
     name: str
@@ -50,6 +51,7 @@ class _Scope:
     request: int = _UNASKED
     watched: bool = False
     awaited: bool = True
+    lacks: bool = False
 
 
 class HeldScopes:
@@ -171,6 +173,7 @@ class HeldScopes:
         scope = self._scope(news.scope)
         if scope is None:
             return Taken.IGNORED
+        scope.known, scope.lacks = self._known(scope), True
         if isinstance(news, pb.Snapshot):
             # Also when it cannot be read: the next change of it asks for the whole again.
             scope.awaited = False
@@ -190,14 +193,14 @@ class HeldScopes:
         self._vouched = message
 
     def _hold(self, scope: _Scope, snapshot: Snapshot) -> None:
-        scope.snapshot = snapshot
+        scope.snapshot, scope.lacks = snapshot, False
         scope.known = max(scope.known, snapshot.revision)
         for each in self._tenants.values() if scope is self._platform else (scope,):
             if each.snapshot is not None and self._platform.snapshot is not None:
                 each.configuration = Configuration(tenant=each.snapshot, platform=self._platform.snapshot)
 
     def _known(self, scope: _Scope) -> int:
-        if _UNASKED < scope.request <= self._vouched.requests:
+        if not scope.lacks and _UNASKED < scope.request <= self._vouched.requests:
             return max(scope.known, self._vouched.revision)
         return scope.known
 

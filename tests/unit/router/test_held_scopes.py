@@ -154,6 +154,30 @@ def test_a_tenant_whose_first_snapshot_cannot_be_read_is_asked_for_again_when_it
     assert asked(scopes) == [f"-{ACME}", ACME]
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_revision_whose_content_cannot_be_read_is_not_reached(whole: bool) -> None:
+    scopes = loaded("acme", revision=5)
+    scopes.take_heartbeat(heartbeat(6, 1))
+    wrong = pb.ProviderSnapshot()
+    with pytest.raises(InvalidArgument):
+        scopes.take(snapshot(ACME, 7, wrong) if whole else delta(ACME, 5, 7, wrong))
+    scopes.take_heartbeat(heartbeat(7, 1))
+    assert (scopes.has_reached("acme", 6), scopes.has_reached("acme", 7)) == (True, False)
+    scopes.take(snapshot(ACME, 8))
+    scopes.take_heartbeat(heartbeat(9, 1))
+    assert scopes.has_reached("acme", 9)
+
+
+def test_a_revision_is_not_reached_while_the_whole_is_asked_for_anew() -> None:
+    scopes = loaded("acme", revision=5)
+    assert scopes.take(delta(ACME, 6, 7)) is Taken.ASKED_ANEW
+    scopes.take_heartbeat(heartbeat(7, 1))
+    assert not scopes.has_reached("acme", 7)
+    asked(scopes)
+    scopes.take(snapshot(ACME, 7))
+    assert scopes.has_reached("acme", 7)
+
+
 def test_a_new_stream_goes_on_from_what_is_held() -> None:
     scopes = loaded("acme", revision=5)
     scopes.want("new")
