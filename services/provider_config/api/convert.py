@@ -21,7 +21,6 @@ from services.provider_config.domain.provider import (
     ProviderTimeouts,
 )
 from services.provider_config.domain.provider_types import Capabilities, ProviderType
-from services.provider_config.domain.provider_versions import as_it_was
 from services.provider_config.domain.versions import Version
 
 _CAPABILITIES = tuple(field.name for field in fields(Capabilities))
@@ -61,7 +60,7 @@ def provider_message(provider: Provider) -> provider_pb2.Provider:
 
 def provider_version_message(provider: Provider, version: Version[ProviderSettings]) -> provider_pb2.ProviderVersion:
     """What `provider` was."""
-    was = provider_message(as_it_was(provider, version))
+    was = provider_message(provider.at(version))
     was.ClearField("etag")
     return provider_pb2.ProviderVersion(
         version=version.version,

@@ -64,7 +64,7 @@ def rollback_command(request: pb.RollbackRouteRequest, *, act: Act) -> RollbackR
     """The checked request. Raises InvalidArgument naming every wrong field."""
     name = RouteName.parse(request.name)
     with FieldChecks() as check:
-        check.that(request.version > 0, "version", "must be a version, counted from 1")
+        check.that(request.version > 0, "version", "must be a version's number, from 1")
         etag = etag_in(check, request.etag, field="etag")
     return RollbackRoute(name=name, version=request.version, etag=etag, act=act)
 

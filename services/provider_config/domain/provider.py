@@ -11,6 +11,7 @@ from typing import Any
 from libs.core.resource_names import KeyName, Owner, ProviderName
 from services.provider_config.domain.etag import etag_of
 from services.provider_config.domain.provider_types import PROVIDER_TYPES, ProviderType
+from services.provider_config.domain.versions import Version
 
 DEFAULT_PRIORITY = 100
 # In bytes. It is in every list of providers, whose size is bounded.
@@ -123,6 +124,16 @@ class Provider:
     def changed(self, settings: ProviderSettings, *, now: datetime) -> Provider:
         """The next version, with `settings`."""
         return replace(self, settings=settings, version=self.version + 1, update_time=now)
+
+    def at(self, version: Version[ProviderSettings]) -> Provider:
+        """What it was; tests are not kept with versions."""
+        return replace(
+            self,
+            settings=version.settings,
+            version=version.version,
+            update_time=version.change_time,
+            last_test=None,
+        )
 
 
 def scope_of(owner: Owner) -> Owner:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from libs.core.resource_names import ProviderName
 from services.provider_config.domain.changes import Act
@@ -50,14 +49,3 @@ def get_provider_version(transaction: Transaction, name: ProviderName, version: 
     if found is None:
         raise version_not_found(name, version)
     return found
-
-
-def as_it_was(provider: Provider, version: Version[ProviderSettings]) -> Provider:
-    """The provider at an earlier version of it."""
-    return replace(
-        provider,
-        version=version.version,
-        settings=version.settings,
-        update_time=version.change_time,
-        last_test=None,
-    )
