@@ -12,6 +12,7 @@ import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
+from itertools import islice
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -27,6 +28,9 @@ Lookup = Callable[[str, int], Awaitable[Sequence[Address]]]
 _MAX_URLS = 10_000
 _DNS_CACHE_S = 30
 _KEEPALIVE_S = 30
+# Of each IP version. Whoever owns a name may give it thousands, and aiohttp tries them all, most of them many times:
+# one request would be a flood of connections to whomever the name's owner likes.
+_MOST_ADDRESSES = 4
 # Whom the request being sent is for: (host, port). The tasks that aiohttp connects in inherit it.
 _destination: ContextVar[tuple[str, int]] = ContextVar("destination")
 
@@ -119,10 +123,20 @@ class _VettedResolver(AbstractResolver):
             raise OSError(f"{host} has no address")
         if any(self._rules.address_problem(host, port, address) is not None for address in addresses):
             raise AddressRefused
-        return [_result(host, port, address) for address in addresses]
+        return [_result(host, port, address) for address in _tried(addresses)]
 
     async def close(self) -> None:
         """Nothing of its own is open."""
+
+
+def _tried(addresses: Sequence[Address]) -> Sequence[Address]:
+    """Those of a name's addresses that are connected to, in their order."""
+    first = {
+        address
+        for version in (4, 6)
+        for address in islice((each for each in addresses if each.version == version), _MOST_ADDRESSES)
+    }
+    return [address for address in addresses if address in first]
 
 
 def _result(host: str, port: int, address: Address) -> ResolveResult:

@@ -195,6 +195,17 @@ async def test_an_answer_with_one_inside_address_is_refused_whole(listener: List
     assert await listener.connections() == 0
 
 
+async def test_of_a_name_with_many_addresses_few_are_connected_to(listener: Listener) -> None:
+    """A name's owner chooses whom the router would flood."""
+    ipv4 = [f"8.8.{n // 250}.{n % 250}" for n in range(1000)]
+    ipv6 = [f"2001:4860::{n:x}" for n in range(1, 1000)]
+    async with session(Names([*ipv6, *ipv4])) as running:
+        error = await outcome(running, f"https://{NAME}/v1")
+    assert error.reason is Reason.PROVIDER_UNREACHABLE
+    assert {address for address, _ in listener.asked_for} == {*ipv4[:4], *ipv6[:4]}
+    assert len(listener.asked_for) < 50
+
+
 @pytest.mark.parametrize("inside", ["127.0.0.1", "169.254.169.254", "::1", "fd00:ec2::254"])
 async def test_a_name_that_means_something_else_a_moment_later_gets_nobody_inside(
     listener: Listener, inside: str
