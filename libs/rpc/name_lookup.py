@@ -11,6 +11,9 @@ from libs.core.endpoints import Address
 
 # Names of a tenant that answer slowly hold up only so many threads, and nothing else that uses threads.
 _THREADS = 16
+# Nobody waits longer, neither for a resolver nor for a thread: what has not begun by then never does, so that slow
+# names hold up the others no longer than they are asked for.
+_PATIENCE_S = 5.0
 
 
 class NameLookup:
@@ -20,8 +23,12 @@ class NameLookup:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="name-lookup")
 
     async def __call__(self, host: str, port: int) -> tuple[Address, ...]:
-        """All addresses of `host`, in the system's order. Raises OSError when there are none; takes as long as DNS."""
-        found = await asyncio.get_running_loop().run_in_executor(self._threads, _addresses, host, port)
+        """All addresses of `host`, in the system's order. Raises OSError: there are none, or none in five seconds."""
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                found = await asyncio.get_running_loop().run_in_executor(self._threads, _addresses, host, port)
+        except TimeoutError:
+            raise socket.gaierror(socket.EAI_AGAIN, "no answer in time") from None
         return tuple(dict.fromkeys(found))
 
     async def close(self) -> None:

@@ -34,6 +34,7 @@ from services.router.domain.planner import Planner
 from services.router.domain.probe import Prober
 from services.router.providers.model_list import HttpModelLists
 from services.router.providers.registry import DIALECTS, provider_types
+from services.router.providers.remembered_names import RememberedNames
 from services.router.providers.session import HttpProviderSession
 from services.router.providers.timers import Timers
 from services.router.providers.vetted_http import VettedHttp
@@ -68,7 +69,7 @@ async def compose(settings: Settings, service: Service) -> None:
     lookup = NameLookup()
     service.on_close("name lookup", lookup.close)
     rules = EndpointRules(allow_loopback=settings.allow_loopback_endpoints, allowed=settings.allowed_endpoints)
-    http = VettedHttp(rules, lookup)
+    http = VettedHttp(rules, RememberedNames(lookup))
     service.on_close("connections to providers", http.aclose)
     providers = HttpProviderSession(
         http,

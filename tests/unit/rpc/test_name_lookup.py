@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from libs.rpc import name_lookup
 from libs.rpc.name_lookup import NameLookup
 
 
@@ -42,3 +45,25 @@ async def test_the_zone_of_an_address_is_kept(lookup: NameLookup, monkeypatch: p
     monkeypatch.setattr(socket, "getaddrinfo", found)
     (address,) = await lookup("router.local", 443)
     assert (str(address), address.version) == ("fe80::1%eth0", 6)
+
+
+async def test_what_did_not_begin_in_time_never_does(lookup: NameLookup, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names that answer slowly hold up the others no longer than they are asked for."""
+    answering = threading.Event()
+    begun = []
+
+    def slow(host: str, *_: Any, **__: Any) -> list[Any]:
+        begun.append(host)
+        answering.wait()
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    monkeypatch.setattr(name_lookup, "_PATIENCE_S", 0.05)
+    asked = [lookup(f"{n}.example", 443) for n in range(100)]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert all(isinstance(each, socket.gaierror) and each.errno == socket.EAI_AGAIN for each in answers)
+    answering.set()
+    monkeypatch.setattr(name_lookup, "_PATIENCE_S", 60)
+    await lookup("last.example", 443)
+    assert begun[-1] == "last.example"
+    assert len(begun) <= name_lookup._THREADS + 1
