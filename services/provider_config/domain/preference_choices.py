@@ -8,12 +8,11 @@ from typing import TypeAlias
 
 from libs.core.resource_names import Owner, ProviderName
 from libs.core.validation import FieldChecks
-from services.provider_config.domain.policy import PlatformFallback
 from services.provider_config.domain.ports import Transaction
 from services.provider_config.domain.preference import Choice, TaskChoice
 from services.provider_config.domain.preference_keys import KeyFindings, KeyUse, key_problem, key_use
 from services.provider_config.domain.provider import Provider
-from services.provider_config.domain.routing_look_up import get_policy
+from services.provider_config.domain.routing_look_up import allows_platform
 from services.provider_config.domain.serving_models import ServingModels
 
 ProviderReference: TypeAlias = ProviderName | str
@@ -149,11 +148,7 @@ class _Reach:
 
     def _may_use_platform(self) -> bool:
         if self._allows_platform is None:
-            brought_own = any(
-                self._transaction.providers.page(owner, after=None, limit=1) for owner in (self._user, self._tenant)
-            )
-            policy = get_policy(self._transaction, self._tenant)
-            self._allows_platform = not brought_own or policy.platform_fallback is PlatformFallback.LAST
+            self._allows_platform = allows_platform(self._transaction, self._tenant, self._user)
         return self._allows_platform
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from libs.core.resource_names import Owner, ProfileName, RouteName
-from services.provider_config.domain.policy import RoutingPolicy
+from services.provider_config.domain.policy import PlatformFallback, RoutingPolicy
 from services.provider_config.domain.ports import Transaction
 from services.provider_config.domain.preference import Preferences
 from services.provider_config.domain.profile import Profile
@@ -41,6 +41,17 @@ def route_versions(
 def get_policy(transaction: Transaction, tenant: Owner) -> RoutingPolicy:
     """The policy of a tenant; one that nobody changed has its defaults."""
     return transaction.policies.get(tenant) or RoutingPolicy(tenant=tenant)
+
+
+def allows_platform(transaction: Transaction, tenant: Owner, user: Owner | None = None) -> bool:
+    """Whether the platform's providers may serve a tenant, or one of its users.
+
+    While it has no provider of its own, nor the user, and else by the tenant's policy.
+    """
+    owners = (tenant,) if user is None else (user, tenant)
+    if not any(transaction.providers.page(owner, after=None, limit=1) for owner in owners):
+        return True
+    return get_policy(transaction, tenant).platform_fallback is PlatformFallback.LAST
 
 
 def get_preferences(transaction: Transaction, user: Owner) -> Preferences:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from libs.core.resource_names import Owner
 from libs.core.validation import FieldChecks
 from services.provider_config.domain.ports import Transaction
 from services.provider_config.domain.provider import Provider
 from services.provider_config.domain.route import RouteSettings, RouteTarget, RoutingStrategy
+from services.provider_config.domain.routing_look_up import allows_platform
 from services.provider_config.domain.serving_models import ServingModels
 
 
-def check_references(transaction: Transaction, check: FieldChecks, settings: RouteSettings) -> None:
-    """`check` learns of every provider, model and route that an active route names and that cannot serve."""
+def check_references(transaction: Transaction, check: FieldChecks, tenant: Owner, settings: RouteSettings) -> None:
+    """`check` learns of each provider, model and route that an active route of `tenant` names and that cannot serve."""
     targets = list(settings.every_target())
+    _check_platform(transaction, check, tenant, targets)
     providers = transaction.providers.called({target.provider for _, target in targets})
     found = ((providers.get(target.provider), target.model) for _, target in targets)
     models = ServingModels(transaction, ((provider, model) for provider, model in found if provider is not None))
@@ -31,6 +35,19 @@ def check_references(transaction: Transaction, check: FieldChecks, settings: Rou
             check.fail("route.fallback_route", f"must exist: there is no {settings.fallback_route}")
         elif not route.settings.active:
             check.fail("route.fallback_route", f"must be active, {settings.fallback_route} is not")
+
+
+def _check_platform(
+    transaction: Transaction, check: FieldChecks, tenant: Owner, targets: Sequence[tuple[str, RouteTarget]]
+) -> None:
+    of_platform = [(path, target) for path, target in targets if target.provider.owner.is_platform]
+    if of_platform and not allows_platform(transaction, tenant):
+        for path, target in of_platform:
+            check.fail(
+                f"route.{path}.provider",
+                f"must not be of the platform, as {target.provider} is: {tenant} has providers of its own, and its "
+                "routing policy lets the platform's serve only where there are none",
+            )
 
 
 class _Problem(NamedTuple):

@@ -84,7 +84,7 @@ def check_saved(transaction: Transaction, name: RouteName, settings: RouteSettin
         check.that(small, "route", f"must take at most {MAX_ROUTE_BYTES // 1000} kB: name fewer targets or plans")
         check_chain(transaction, check, name, settings.fallback_route)
         if references:
-            check_references(transaction, check, settings)
+            check_references(transaction, check, name.owner, settings)
 
 
 def route_version(route: Route, act: Act) -> Version[RouteSettings]:

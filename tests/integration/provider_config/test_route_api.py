@@ -86,6 +86,8 @@ async def test_all_that_a_route_can_say_is_kept_and_can_be_written_back(
 ) -> None:
     operator = RoutingPerson(replica, database_stack.token(None, "root", "super_admin"))
     await operator.provide("shared", parent="platform")
+    last = route_pb2.RoutingPolicy(platform_fallback=route_pb2.PLATFORM_FALLBACK_LAST)
+    await admin("UpdateRoutingPolicy", pb.UpdateRoutingPolicyRequest(parent="tenants/acme", policy=last))
     await admin.route("default")
     wanted = json_format.ParseDict(_WHOLE, route_pb2.Route())
     request = pb.CreateRouteRequest(parent="tenants/acme", route_id="t", route=wanted)

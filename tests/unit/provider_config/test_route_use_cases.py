@@ -112,9 +112,18 @@ async def test_a_task_has_one_route_of_each_tenant(store: MemoryStore) -> None:
     await store.write(partial(create_route, command=elsewhere))
 
 
-async def test_an_active_route_may_use_the_platforms_providers(store: MemoryStore) -> None:
+async def test_an_active_route_may_use_the_platforms_providers_where_they_may_serve(store: MemoryStore) -> None:
     await provide(store, "shared", owner=PLATFORM)
+    with pytest.raises(InvalidArgument) as caught:
+        await route(store, "t", target(), target("shared", PLATFORM))
+    assert [each.field for each in caught.value.field_violations] == ["route.targets[1].provider"]
+    assert "must not be of the platform" in caught.value.message
+    assert not (await route(store, "later", target("shared", PLATFORM), active=False)).settings.active
+    await _policy(store, PlatformFallback.LAST)
     assert (await route(store, "t", target("shared", PLATFORM))).settings.active
+    # Of a tenant that has none, they serve every call.
+    elsewhere = route_creation("t", route_settings(target("shared", PLATFORM)), tenant="bare")
+    assert (await store.write(partial(create_route, command=elsewhere))).resource.settings.active
 
 
 _ELSEWHERE = target("gone")

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 from gatehouse.configuration.document import Configuration, Place
 from gatehouse.configuration.problems import Problems
-from gatehouse.configuration.shapes import MODEL, PROFILE, PROVIDER, ROUTE, Shape
+from gatehouse.configuration.shapes import MODEL, POLICY, PROFILE, PROVIDER, ROUTE, Shape
 from gatehouse.providerconfig.v1.provider_pb2 import Provider
 from gatehouse.providerconfig.v1.route_pb2 import Route
 
@@ -267,8 +267,9 @@ def _in_order(changes: Sequence[Change]) -> Iterator[Change]:
     routes = {change.place[1]: change for change in kept if change.shape is ROUTE}
     yield from sorted((change for change in kept if change.shape is PROVIDER), key=_provider_rank)
     yield from (change for change in kept if change.shape is MODEL)
+    yield from (change for change in kept if change.shape is POLICY)
     yield from _routes_in_order(routes)
-    yield from (change for change in kept if change.shape not in {PROVIDER, MODEL, ROUTE})
+    yield from (change for change in kept if change.shape not in {PROVIDER, MODEL, POLICY, ROUTE})
     yield from (change for change in gone if change.shape is PROFILE)
     going = {change.place[1]: change for change in gone if change.shape is ROUTE}
     yield from reversed(list(_routes_in_order(going)))

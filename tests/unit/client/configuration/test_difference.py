@@ -168,10 +168,11 @@ def test_changes_come_in_an_order_that_works() -> None:
         "update providers.z",
         "create providers.a",
         "create providers.a.models.m",
+        # It says whether routes may name the platform's providers.
+        "update policy",
         "create routes.c",
         "create routes.b",
         "create routes.a",
-        "update policy",
         "delete routes.old",
         "delete routes.older",
         "delete providers.old",
