@@ -38,8 +38,8 @@ class Condition:
     """What is known of one target, or of one key of a provider."""
 
     __slots__ = (
-        "calls", "faults", "hint_until", "mendable_until", "open_until", "opened", "opened_at", "probing", "spoke_at",
-        "spoke_s", "tick", "under_way", "whole_at", "whole_s", "why",
+        "calls", "faults", "hint_until", "mendable_until", "open_until", "opened", "opened_at", "spoke_at",
+        "spoke_s", "tick", "trial", "under_way", "whole_at", "whole_s", "why",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -55,10 +55,10 @@ class Condition:
         self.hint_until = 0.0
         self.open_until = 0.0
         self.mendable_until = 0.0
-        # Open or half-open, and since when; whether a call is trying it.
+        # Open or half-open, and since when; the call that is trying it.
         self.opened = False
         self.opened_at = 0.0
-        self.probing = False
+        self.trial: object | None = None
         self.why: Reason | None = None
 
     def pause(self, now: float) -> Pause | None:
@@ -72,7 +72,7 @@ class Condition:
             return Pause(self.open_until - now, None, mendable=False)
         if self.mendable_until > now:
             return Pause(self.mendable_until - now, self.why, mendable=True)
-        return Pause(0.0, self.why, mendable=False) if self.probing else None
+        return Pause(0.0, self.why, mendable=False) if self.trial is not None else None
 
     def state(self, now: float) -> BreakerState:
         """As its owner sees it."""
@@ -102,7 +102,7 @@ class Condition:
     def close(self) -> None:
         """It works."""
         self.opened = False
-        self.probing = False
+        self.trial = None
         self.open_until = self.mendable_until = 0.0
         self.why = None
         self.calls = [0] * _BUCKETS

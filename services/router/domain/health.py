@@ -59,14 +59,13 @@ _LATELY_S = 300.0
 class Visit:
     """A call under way to a target; ends by exactly one of `TargetHealth.succeeded`, `failed` and `left`."""
 
-    __slots__ = ("began", "conditions", "key", "probes")
+    __slots__ = ("began", "conditions", "key")
 
     def __init__(self, key: HealthKey, began: float, conditions: tuple[Condition, ...]) -> None:
         self.key = key
         self.began = began
         # The target's, and that of its key where there is one.
         self.conditions = conditions
-        self.probes: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +134,7 @@ class TargetHealth:
         return condition.under_way if condition is not None else 0
 
     def enter(self, key: HealthKey, now: float) -> Visit:
-        """A call goes to a target, which has no `pause` or only a mendable one. Takes the probe of a half-open one."""
+        """A call goes to a target, which has no `pause` or only a mendable one. The first one tries a half-open one."""
         condition = self._conditions.get(key)
         if condition is None:
             condition = self._conditions[key] = Condition()
@@ -146,10 +145,9 @@ class TargetHealth:
         condition.under_way += 1
         refused = self._keys.get((key[0], "", key[2])) if self._keys else None
         visit = Visit(key, now, (condition,) if refused is None else (condition, refused))
-        if condition.opened or refused is not None:
-            visit.probes = tuple(each for each in visit.conditions if each.opened and not each.probing)
-            for each in visit.probes:
-                each.probing = True
+        for each in visit.conditions:
+            if each.opened and each.trial is None:
+                each.trial = visit
         return visit
 
     def first_content(self, visit: Visit, after_s: float, now: float) -> None:
@@ -172,13 +170,14 @@ class TargetHealth:
 
     def failed(self, visit: Visit, error: ProviderError, now: float) -> None:
         """The call failed."""
+        was_trial = visit.conditions[0].trial is visit
         condition = self._leave(visit)
         reason, hint_s = error.reason, error.retry_after_s
         fault = reason in _FAULTS
         if fault or reason is Reason.PROVIDER_RATE_LIMITED or reason in _RESTS_S:
             condition.count(now, fault=fault)
         if fault:
-            if condition in visit.probes or condition.open_until > now or self._too_many(condition):
+            if was_trial or condition.open_until > now or self._too_many(condition):
                 condition.open(now)
                 cooling_s = min(self._cooldown_s if hint_s is None else hint_s, self._longest_hint_s)
                 condition.open_until = max(condition.open_until, now + cooling_s)
@@ -235,8 +234,9 @@ class TargetHealth:
         return condition
 
     def _leave(self, visit: Visit) -> Condition:
-        for probed in visit.probes:
-            probed.probing = False
+        for each in visit.conditions:
+            if each.trial is visit:
+                each.trial = None
         condition = visit.conditions[0]
         condition.under_way -= 1
         return condition
@@ -246,6 +246,8 @@ class TargetHealth:
         for condition in visit.conditions:
             if condition.opened and visit.began >= condition.opened_at:
                 condition.close()
-        visit.probes = ()
         if len(visit.conditions) > 1 and not visit.conditions[1].opened:
-            self._keys.pop((visit.key[0], "", visit.key[2]), None)
+            name = visit.key[0], "", visit.key[2]
+            # Another may have taken its place: the key was refused once more since.
+            if self._keys.get(name) is visit.conditions[1]:
+                del self._keys[name]

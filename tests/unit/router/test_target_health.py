@@ -167,6 +167,40 @@ def test_the_first_content_of_a_trial_closes_the_breaker_before_the_stream_ends(
     assert not rests(health, 16.5)
 
 
+def test_a_trial_that_speaks_after_late_faults_opened_it_again_is_still_the_only_one_until_it_ends() -> None:
+    health = TargetHealth(threshold=1, cooldown_s=5)
+    late = health.enter(ONE, 9)
+    fail(health, 10)
+    trial = health.enter(ONE, 16)
+    health.failed(late, FAULT, 17)
+    health.first_content(trial, 2.0, 18)
+    assert rests(health, 23)
+    health.left(trial)
+    assert not rests(health, 23)
+
+
+def test_a_trial_that_ends_late_does_not_end_the_one_that_followed_it() -> None:
+    health = TargetHealth(threshold=1, cooldown_s=5)
+    fail(health, 10)
+    first = health.enter(ONE, 16)
+    health.first_content(first, 0.5, 16.5)
+    fail(health, 17)
+    health.enter(ONE, 23)
+    health.left(first)
+    assert rests(health, 23)
+
+
+def test_an_old_success_does_not_end_the_rest_of_a_key_that_was_refused_since() -> None:
+    health = TargetHealth()
+    refusal = ProviderError(Reason.PROVIDER_KEY_REJECTED)
+    fail(health, 10, refusal)
+    old = health.enter(ONE, 11)
+    serve(health, 12)
+    fail(health, 13, refusal)
+    health.succeeded(old, 14)
+    assert wait_s(health, 14) == 59
+
+
 def test_a_call_that_began_before_the_faults_closes_nothing() -> None:
     health = TargetHealth(threshold=1, cooldown_s=5)
     early = health.enter(ONE, 9)
@@ -287,13 +321,16 @@ class Breaker(RuleBasedStateMachine):
             self.trial = visit
         return visit
 
+    @rule(visit=visits)
+    def first_content(self, visit: Visit) -> None:
+        self.health.first_content(visit, 0.5, self.now)
+        self._works(visit)
+
     @rule(visit=consumes(visits))
     def serve(self, visit: Visit) -> None:
         self.health.succeeded(visit, self.now)
         self._leave(visit)
-        if self.open and visit.began >= self.opened_at:
-            self.open = False
-            self.ended.clear()
+        self._works(visit)
         self.ended.append((self.now, False))
 
     @rule(visit=consumes(visits), hint=st.sampled_from([None, 2.0, 40.0]))
@@ -317,6 +354,11 @@ class Breaker(RuleBasedStateMachine):
         self.under_way -= 1
         if visit is self.trial:
             self.trial = None
+
+    def _works(self, visit: Visit) -> None:
+        if self.open and visit.began >= self.opened_at:
+            self.open, self.trial = False, None
+            self.ended.clear()
 
     @invariant()
     def agrees(self) -> None:
