@@ -20,9 +20,18 @@ def tested_already(name: ProviderName) -> Aborted:
 
 def tested_just_now(name: ProviderName, wait_s: float) -> ResourceExhausted:
     """It was tried just now."""
+    return _too_soon(name, f"{name} was tested just now", wait_s)
+
+
+def tested_too_many(name: ProviderName, wait_s: float) -> ResourceExhausted:
+    """Too many others of its owner are being tried, or were just now."""
+    return _too_soon(name, f"too many providers of {name.owner} were tested just now", wait_s)
+
+
+def _too_soon(name: ProviderName, problem: str, wait_s: float) -> ResourceExhausted:
     return ResourceExhausted(
         Reason.TEST_TOO_SOON,
-        f"{name} was tested just now; try again in {max(1, round(wait_s))} seconds",
+        f"{problem}; try again in {max(1, round(wait_s))} seconds",
         metadata={"name": str(name)},
         retry_delay_s=wait_s,
     )

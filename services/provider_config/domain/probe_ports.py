@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from libs.core.resource_names import KeyName, ProviderName
+from libs.core.resource_names import KeyName, Owner, ProviderName
 from libs.core.secret import Secret
 from services.provider_config.domain.provider import ProviderTestOutcome
 
@@ -51,8 +51,9 @@ class ProviderProbes(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """Why a provider is not tried before `until`: a test is under way, or it was tried just now."""
+    """Why the provider `name` is not tried before `until`: a test is under way, or it was tried just now."""
 
+    name: str
     under_way: bool
     until: datetime
 
@@ -60,8 +61,16 @@ class Hold:
 class ProviderTests(Protocol):
     """Which providers are being tried, or were just now; over all replicas."""
 
-    def begin(self, name: ProviderName, uid: str, *, now: datetime, until: datetime) -> Hold | None:
-        """Hold `name` for the test `uid`, which is taken for lost at `until`; or why that cannot be."""
+    def forget(self, *, ended: datetime, beyond: datetime) -> None:
+        """Forget the holds of all owners that have `ended` by a time, and those that last `beyond` another."""
+        ...
+
+    def held(self, owner: Owner) -> Sequence[Hold]:
+        """The holds on providers of `owner`, whether they exist or not."""
+        ...
+
+    def begin(self, name: ProviderName, uid: str, *, until: datetime) -> None:
+        """Hold `name`, on which there is no hold, for the test `uid`; it is taken for lost at `until`."""
         ...
 
     def end(self, name: ProviderName, uid: str, *, free_at: datetime) -> None:

@@ -7,22 +7,25 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from libs.core.clock import Clock
+from libs.core.errors import GatehouseError
 from libs.core.resource_names import ProviderName
 from libs.core.secret import Secret
 from services.provider_config.domain.changes import Act, record
 from services.provider_config.domain.look_up import get_provider
 from services.provider_config.domain.ports import ConfigStore, Transaction
-from services.provider_config.domain.probe_errors import tested_already, tested_just_now
+from services.provider_config.domain.probe_errors import tested_already, tested_just_now, tested_too_many
 from services.provider_config.domain.probe_ports import Probe, ProbeFinding, ProviderProbes
 from services.provider_config.domain.provider import Provider, ProviderSettings, ProviderTest
 
 # A test that is not ended this long after its time is lost with the process that ran it.
 _MARGIN = timedelta(seconds=10)
+# Names need not exist to be tried, so the floor of one provider alone bounds nothing.
+_MOST_OF_OWNER = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnsavedProvider:
-    """A provider that is not stored, checked as if it were to be. `api_key`: a key in clear, in place of a stored one."""
+    """A provider that is not stored, checked as if it were to be. `api_key`: in clear, in place of a stored key."""
 
     type: str
     settings: ProviderSettings
@@ -68,14 +71,18 @@ class Probing:
 
         Raises NotFound `PROVIDER_NOT_FOUND`, Aborted `TEST_UNDER_WAY`, ResourceExhausted `TEST_TOO_SOON`, Unavailable.
         """
-        provider = await self.store.write(partial(_begin, command=command, lasts=self.timeout + _MARGIN))
-        free_at = command.act.now
+        begin = partial(_begin, command=command, lasts=self.timeout + _MARGIN, floor=self.floor)
+        provider = await self.store.write(begin)
+        floor = self.floor
         try:
             finding = await self.router.probe(_probe(command, provider, self.timeout))
-            free_at = self.clock.now() + self.floor
+        except GatehouseError:
+            # What was not tried may be tried at once.
+            floor = timedelta()
+            raise
         finally:
-            # Also when whoever asked has gone; what was not tried may be tried at once.
-            await self.store.write(partial(_end, command=command, free_at=free_at))
+            # Also when whoever asked has gone: going away is no way around the floor.
+            await self.store.write(partial(_end, command=command, free_at=self.clock.now() + floor))
         return Tried(provider=provider, finding=finding)
 
 
@@ -99,16 +106,23 @@ def put_test(transaction: Transaction, tried: Provider, test: ProviderTest) -> P
     return replace(present, last_test=test)
 
 
-def _begin(transaction: Transaction, *, command: ProbeProvider, lasts: timedelta) -> Provider | None:
+def _begin(transaction: Transaction, *, command: ProbeProvider, lasts: timedelta, floor: timedelta) -> Provider | None:
     """Hold the provider for this test; as it is stored, if it is to be."""
     provider = get_provider(transaction, command.name) if command.unsaved is None else None
     now = command.act.now
-    hold = transaction.provider_tests.begin(command.name, command.act.uid, now=now, until=now + lasts)
-    if hold is None:
-        return provider
-    if hold.under_way:
+    tests = transaction.provider_tests
+    # No clock that is right makes a longer one: a clock that was wrong must not hold anybody up for days.
+    tests.forget(ended=now, beyond=now + max(lasts, floor) + _MARGIN)
+    held = tests.held(command.name.owner)
+    hold = next((each for each in held if each.name == str(command.name)), None)
+    if hold is not None and hold.under_way:
         raise tested_already(command.name)
-    raise tested_just_now(command.name, (hold.until - now).total_seconds())
+    if hold is not None:
+        raise tested_just_now(command.name, (hold.until - now).total_seconds())
+    if len(held) >= _MOST_OF_OWNER:
+        raise tested_too_many(command.name, (min(each.until for each in held) - now).total_seconds())
+    tests.begin(command.name, command.act.uid, until=now + lasts)
+    return provider
 
 
 def _end(transaction: Transaction, *, command: ProbeProvider, free_at: datetime) -> None:

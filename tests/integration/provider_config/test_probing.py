@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from libs.core.errors import Aborted, FailedPrecondition, GatehouseError, NotFound, ResourceExhausted, Unavailable
-from libs.core.resource_names import KeyName, ModelName
+from libs.core.resource_names import KeyName, ModelName, Owner, ProviderName
 from libs.core.secret import Secret
 from services.provider_config.domain import changes
 from services.provider_config.domain.create_provider import create_provider
@@ -201,7 +201,7 @@ class TestHowOften:
         prober.finds()
         await prober.test()
 
-    async def test_a_caller_that_goes_away_leaves_the_provider_free(self, prober: Prober) -> None:
+    async def test_a_caller_that_goes_away_is_no_way_around_the_floor(self, prober: Prober) -> None:
         prober.router.free.clear()
         first = asyncio.create_task(prober.test())
         await until_asked(prober)
@@ -209,11 +209,33 @@ class TestHowOften:
         with pytest.raises(asyncio.CancelledError):
             await first
         prober.router.free.set()
+        with pytest.raises(ResourceExhausted):
+            await prober.test()
+        prober.pass_time(FLOOR)
+        await prober.test()
+
+    async def test_many_of_one_owner_are_too_many_whatever_they_are_called(self, prober: Prober) -> None:
+        unsaved = UnsavedProvider(type="openai", settings=ProviderSettings(base_url="https://x"), api_key=None)
+        for number in range(16):
+            await prober.test(provider_name(f"p_{number}"), unsaved=unsaved)
+        prober.pass_time(FLOOR - timedelta(seconds=2))
+        with pytest.raises(ResourceExhausted) as many:
+            await prober.test()
+        assert (many.value.reason, many.value.retry_delay_s) == ("TEST_TOO_SOON", 2.0)
+        ann = ProviderName(Owner("acme", "ann"), "p_1")
+        await prober.test(ann, unsaved=unsaved)
+        prober.pass_time(timedelta(seconds=2))
+        await prober.test()
+
+    async def test_a_clock_that_was_wrong_holds_nobody_up(self, prober: Prober) -> None:
+        prober.pass_time(timedelta(days=300))
+        await prober.test()
+        prober.pass_time(timedelta(days=-300))
         await prober.test()
 
     async def test_a_test_that_died_with_its_process_holds_nobody_up_for_ever(self, prober: Prober) -> None:
         def died(transaction: Transaction) -> None:
-            transaction.provider_tests.begin(NAME, "gone", now=NOW, until=NOW + TIMEOUT)
+            transaction.provider_tests.begin(NAME, "gone", until=NOW + TIMEOUT)
 
         await prober.store.write(died)
         with pytest.raises(Aborted):

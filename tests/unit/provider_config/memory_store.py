@@ -178,12 +178,20 @@ class _ProviderTests:
     def __init__(self, state: _State) -> None:
         self._tests = state.tests
 
-    def begin(self, name: ProviderName, uid: str, *, now: datetime, until: datetime) -> Hold | None:
-        held = self._tests.get(str(name))
-        if held is not None and held[1] > now:
-            return Hold(under_way=held[0] is not None, until=held[1])
+    def forget(self, *, ended: datetime, beyond: datetime) -> None:
+        for name, (_, until) in list(self._tests.items()):
+            if until <= ended or until > beyond:
+                del self._tests[name]
+
+    def held(self, owner: Owner) -> Sequence[Hold]:
+        return [
+            Hold(name=name, under_way=uid is not None, until=until)
+            for name, (uid, until) in self._tests.items()
+            if ProviderName.parse(name).owner == owner
+        ]
+
+    def begin(self, name: ProviderName, uid: str, *, until: datetime) -> None:
         self._tests[str(name)] = (uid, until)
-        return None
 
     def end(self, name: ProviderName, uid: str, *, free_at: datetime) -> None:
         if self._tests.get(str(name), ("", free_at))[0] == uid:
