@@ -20,13 +20,15 @@ _MAX_BATCH = 64
 _LONGEST_LINGER_S = 0.025
 # gatehouse.keyvault.v1.CheckKeysRequest.items
 _MAX_CHECKED = 256
+# Not for which one: users may use the keys of their tenant and of the platform, not read them.
+_OTHER_ORIGIN = "its key was entered for another origin; enter it again for this one"
 _STATES: Mapping[pb.KeyUsability.ValueType, tuple[str, str]] = MappingProxyType(
     {
         pb.KEY_USABILITY_USABLE: ("", ""),
         pb.KEY_USABILITY_MISSING: ("KEY_UNUSABLE", "its key does not exist"),
         pb.KEY_USABILITY_DISABLED: ("KEY_DISABLED", "its key is disabled; enable it"),
         pb.KEY_USABILITY_NO_VERSION: ("KEY_UNUSABLE", "its key has no version that can be opened; rotate it"),
-        pb.KEY_USABILITY_ORIGIN_MISMATCH: ("ORIGIN_MISMATCH", "its key was entered for another origin"),
+        pb.KEY_USABILITY_ORIGIN_MISMATCH: ("ORIGIN_MISMATCH", _OTHER_ORIGIN),
     }
 )
 
@@ -100,6 +102,4 @@ def _opened(material: pb.KeyMaterial) -> OpenedKey:
 def _state(result: pb.KeyCheckResult) -> KeyState:
     # What a newer key_vault may say is at least not known to be usable.
     obstacle, description = _STATES.get(result.usability, ("KEY_UNUSABLE", "its key cannot be opened"))
-    if result.usability == pb.KEY_USABILITY_ORIGIN_MISMATCH and result.origin:
-        description = f"{description}, {result.origin}; enter it again for this one"
     return KeyState(obstacle=obstacle, description=description, refused=result.refused_by_provider)
