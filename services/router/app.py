@@ -142,7 +142,7 @@ async def compose(settings: Settings, service: Service) -> None:
     service.add(add_GenerationServiceServicer_to_server, GenerationService(generator, explainer))
     service.add(add_ProviderHealthServiceServicer_to_server, ProviderHealthService(explainer))
     lists = HttpModelLists(http, DIALECTS, connect_s=settings.connect_timeout_s)
-    prober = Prober(lists=lists, keys=keys, outcomes=outcomes)
+    prober = Prober(lists=lists, keys=keys, outcomes=outcomes, health=planner.admission.health)
     service.add(add_ProbeServiceServicer_to_server, ProbeService(prober, DIALECTS))
 
 

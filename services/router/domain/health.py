@@ -9,7 +9,8 @@ A target is a provider, one of its models and a key, for one tenant's bad key mu
 A deadline is never shortened by a later, shorter one. Besides there are rests that say nothing against the provider:
 
     a rate limit                                  the target, for the provider's hint; then it is simply closed
-    a refused key                                 all of the provider's targets with this key, for 60 s
+    a refused key                                 all of the provider's targets with this key, for 60 s, or until a test
+                                                  of a provider finds that the key is taken
     no permission for a model, an unknown model   the target, for 60 s
     no credit left                                the target, for 300 s
 
@@ -192,6 +193,14 @@ class TargetHealth:
     def left(self, visit: Visit) -> None:
         """The call ended without saying anything about its target, or was not sent."""
         self._leave(visit)
+
+    def key_taken(self, key: str) -> None:
+        """A test found that the key of this resource name is taken: it rests no longer, at no provider.
+
+        There is no telling providers apart here, nor a need to: a key is sent to one origin only.
+        """
+        for name in [each for each in self._keys if each[2] == key]:
+            del self._keys[name]
 
     def report(self, key: HealthKey, now: float) -> TargetReport | None:
         """How a target does that was called within the window, or is left alone just now; else None."""

@@ -13,6 +13,7 @@ from typing import Protocol
 from libs.core.errors import ErrorKind, GatehouseError
 from libs.core.secret import Secret
 from services.router.domain.errors import ProviderError, Reason
+from services.router.domain.health import TargetHealth
 from services.router.domain.ports import KeyOutcomes, OpenedKey
 
 MOST_MODELS = 5000
@@ -103,6 +104,7 @@ class Prober:
     lists: ModelLists
     keys: ProbeKeys
     outcomes: KeyOutcomes
+    health: TargetHealth
 
     async def __call__(self, probe: Probe) -> ProbeResult:
         """Try it. Raises GatehouseError when that cannot be found out now, such as while the key service is away."""
@@ -134,6 +136,7 @@ class Prober:
             raise
         if sent is not None:
             self.outcomes.succeeded(sent.key, sent.version, sent.time)
+            self.health.key_taken(sent.key)
         return _listed(probe.model, listed, time.monotonic() - began)
 
     def _report_failure(self, sent: _Sent | None, error: ProviderError) -> None:

@@ -21,6 +21,7 @@ from libs.core.errors import (
 from libs.core.secret import Secret
 from services.router.api import read_probes
 from services.router.domain.errors import ProviderError, Reason
+from services.router.domain.health import TargetHealth
 from services.router.domain.ports import OpenedKey
 from services.router.domain.probe import (
     _MEANINGS,
@@ -33,6 +34,7 @@ from services.router.domain.probe import (
     ProbeResult,
     SavedKey,
 )
+from tests.unit.router.planning import NOW, fault
 
 ENDPOINT = Endpoint(
     type="openai", base_url="https://api.openai.com/v1", origin="https://api.openai.com:443", options={"project": "p"}
@@ -48,6 +50,7 @@ class World:
         self.opens: OpenedKey | GatehouseError = OpenedKey(material=MATERIAL, version=3, fallback_version=2)
         self.asked: list[tuple[str, str, Secret]] = []
         self.told: list[tuple[str, str, int]] = []
+        self.health = TargetHealth()
         self.sent: list[tuple[Endpoint, Secret | None, float]] = []
         self.answers: Callable[[], frozenset[str]] = lambda: frozenset({"gpt-4o", "gpt-4o-mini"})
 
@@ -80,7 +83,7 @@ class World:
 
     async def probe(self, key: SavedKey | Secret | None = SAVED, model: str = "", type_: str = "openai") -> ProbeResult:
         endpoint = Endpoint(type=type_, base_url=ENDPOINT.base_url, origin=ENDPOINT.origin, options=ENDPOINT.options)
-        prober = Prober(lists=self, keys=self, outcomes=self)
+        prober = Prober(lists=self, keys=self, outcomes=self, health=self.health)
         return await prober(Probe(endpoint=endpoint, key=key, model=model, timeout_s=7.0))
 
 
@@ -107,6 +110,25 @@ async def test_a_model_is_looked_for(model: str) -> None:
     assert result.outcome is (ProbeOutcome.OK if model == "gpt-4o" else ProbeOutcome.UNKNOWN_MODEL)
     assert result.model_ids == ("gpt-4o", "gpt-4o-mini")
     assert world.told == [("succeeded", SAVED.name, 3)]
+
+
+@pytest.mark.parametrize("model", ["", "gpt-9"])
+async def test_a_key_that_is_taken_again_rests_no_longer(model: str) -> None:
+    world = World()
+    other = SAVED.name + "-other"
+    for name in (SAVED.name, other):
+        fault(world.health, ("tenants/acme/providers/openai", "gpt-4o", name), Reason.PROVIDER_KEY_REJECTED)
+    await world.probe(model=model)
+    assert world.health.pause(("tenants/acme/providers/openai", "gpt-4o", SAVED.name), NOW) is None
+    assert world.health.pause(("tenants/acme/providers/openai", "gpt-4o", other), NOW) is not None
+
+
+async def test_what_else_a_target_rests_for_a_test_does_not_mend() -> None:
+    world = World()
+    target = ("tenants/acme/providers/openai", "gpt-4o", SAVED.name)
+    fault(world.health, target, Reason.PROVIDER_BILLING)
+    await world.probe()
+    assert world.health.pause(target, NOW) is not None
 
 
 @pytest.mark.parametrize(
