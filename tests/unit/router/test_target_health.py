@@ -357,7 +357,7 @@ class Breaker(RuleBasedStateMachine):
 
     def _works(self, visit: Visit) -> None:
         if self.open and visit.began >= self.opened_at:
-            self.open, self.trial = False, None
+            self.open, self.trial, self.deadline = False, None, 0.0
             self.ended.clear()
 
     @invariant()
