@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
+from functools import lru_cache
 
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
@@ -22,6 +23,8 @@ _PROVIDERS = {"openai": "openai"}
 _PICO_USD_PER_TOKEN = Decimal(1_000_000)  # of one dollar per million tokens
 # Model ids come from the configuration of tenants: what nobody knows must not fill the memory.
 _MOST_REMEMBERED = 10_000
+# More than one scope of the configuration can hold.
+_MOST_FOUND = 50_000
 # Some models have prices by date or by time of day.
 _REMEMBERED_FOR_S = 60.0
 
@@ -45,6 +48,8 @@ class GenaiCatalogue:
         self._forget_at = 0.0
         # Reading the catalogue takes a quarter of a second: now, not at the first call.
         self._snapshot = get_snapshot()
+        # The catalogue tries its patterns one by one, for up to half a millisecond. It stays as it is.
+        self._model = lru_cache(_MOST_FOUND)(self._find_model)
 
     def find(self, provider_type: str, provider_model_id: str, *, input_tokens: int) -> TokenPrices | None:
         """The current price of a call with at most `input_tokens`: of the dearest tier it can get into."""
@@ -67,7 +72,7 @@ class GenaiCatalogue:
         model = self._model(provider_type, provider_model_id)
         return model.context_window if model is not None else None
 
-    def _model(self, provider_type: str, provider_model_id: str) -> ModelInfo | None:
+    def _find_model(self, provider_type: str, provider_model_id: str) -> ModelInfo | None:
         provider_id = _PROVIDERS.get(provider_type)
         provider = next((each for each in self._snapshot.providers if each.id == provider_id), None)
         # The provider's own models only: the library would go on to search others' for one of a similar name.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from functools import partial
 
@@ -22,7 +23,7 @@ from services.provider_config.domain.create_model import CreateModel, create_mod
 from services.provider_config.domain.delete_model import delete_model
 from services.provider_config.domain.look_up import get_model, list_models
 from services.provider_config.domain.ports import ConfigStore, Transaction
-from services.provider_config.domain.sync_models import ModelSync
+from services.provider_config.domain.sync_models import ModelSync, SyncedModels
 from services.provider_config.domain.update_model import update_model
 
 
@@ -93,13 +94,18 @@ class ModelServicer(ModelServiceServicer):
         command = read_probes.sync_command(request, act=act, caller_token=current_token())
         synced = await self._sync(command)
         log_change(str(command.name), synced.revision)
-        return pb.SyncModelsResponse(
-            added=[convert.priced_model_message(model, self._catalogue) for model in synced.added],
-            not_listed=map(str, synced.not_listed),
-            skipped=synced.skipped,
-            known_count=synced.known_count,
-            revision=synced.revision,
-        )
+        # Of thousands of models, which takes seconds.
+        return await asyncio.to_thread(_synced, synced, self._catalogue)
+
+
+def _synced(synced: SyncedModels, catalogue: Catalogue) -> pb.SyncModelsResponse:
+    return pb.SyncModelsResponse(
+        added=[convert.priced_model_message(model, catalogue) for model in synced.added],
+        not_listed=map(str, synced.not_listed),
+        skipped=synced.skipped,
+        known_count=synced.known_count,
+        revision=synced.revision,
+    )
 
 
 def _create(transaction: Transaction, command: CreateModel, catalogue: Catalogue) -> pb.CreateModelResponse:

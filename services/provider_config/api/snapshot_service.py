@@ -37,7 +37,8 @@ class SnapshotServicer(SnapshotServiceServicer):
             listening = asyncio.create_task(_listen(requests, stream))
             try:
                 async for news in stream.news():
-                    yield self._messages.message(news)
+                    # A large scope takes seconds, in which all other streams must not fall silent.
+                    yield await asyncio.to_thread(self._messages.message, news)
             finally:
                 # Not awaited: a stream that was cut must not wait in its cleanup.
                 listening.cancel()

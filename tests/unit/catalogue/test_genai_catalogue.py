@@ -113,10 +113,22 @@ def test_a_price_change_is_seen_within_a_minute(clock: FakeClock, monkeypatch: p
 
 def test_unknown_models_do_not_fill_the_memory(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(genai_catalogue, "_MOST_REMEMBERED", 10)
+    monkeypatch.setattr(genai_catalogue, "_MOST_FOUND", 10)
     catalogue = catalogue_of(clock, monkeypatch, ModelPrice(input_mtok=Decimal(1), output_mtok=Decimal(1)))
     for number in range(50):
         assert catalogue.find("openai", f"unknown-{number}", input_tokens=1) is None
     assert len(catalogue._remembered) <= 10
+    assert catalogue._model.cache_info().currsize <= 10
+
+
+def test_a_model_is_looked_for_once(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalogue = catalogue_of(clock, monkeypatch, ModelPrice(input_mtok=Decimal(1), output_mtok=Decimal(1)))
+    for _ in range(3):
+        clock.seconds += 61
+        for name in ("m", "unknown"):
+            catalogue.find("openai", name, input_tokens=1)
+            catalogue.context_tokens("openai", name)
+    assert catalogue._model.cache_info().misses == 2
 
 
 def test_no_price_is_fetched_while_running(clock: FakeClock) -> None:
