@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from typing import NamedTuple
 
 from services.router.domain.errors import Reason
@@ -38,7 +39,7 @@ class Condition:
     """What is known of one target, or of one key of a provider."""
 
     __slots__ = (
-        "calls", "faults", "hint_until", "mendable_until", "open_until", "opened", "opened_at", "spoke_at",
+        "calls", "failed_at", "faults", "hint_until", "mendable_until", "open_until", "opened", "opened_at", "spoke_at",
         "spoke_s", "tick", "trial", "under_way", "whole_at", "whole_s", "why",
     )  # fmt: skip
 
@@ -48,6 +49,8 @@ class Condition:
         self.calls = [0] * _BUCKETS
         self.faults = [0] * _BUCKETS
         self.tick = 0
+        # When a call last failed in a way that says something of it.
+        self.failed_at = -math.inf
         # Moving averages of the time to the first content of streams, and of whole answers, and when they were moved.
         self.spoke_s = self.spoke_at = 0.0
         self.whole_s = self.whole_at = 0.0

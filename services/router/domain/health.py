@@ -26,7 +26,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from services.router.domain.condition import BreakerState, Condition, Pause
+from services.router.domain.condition import WINDOW_S, BreakerState, Condition, Pause
 from services.router.domain.errors import ProviderError, Reason
 
 HealthKey = tuple[str, str, str]
@@ -129,6 +129,11 @@ class TargetHealth:
         )
         return seconds if moved and now - moved <= _LATELY_S else None
 
+    def is_tried(self, key: HealthKey, now: float) -> bool:
+        """Whether a call is under way to a target, or failed there within the window."""
+        condition = self._conditions.get(key)
+        return condition is not None and (condition.under_way > 0 or now - condition.failed_at < WINDOW_S)
+
     def under_way(self, key: HealthKey) -> int:
         """Calls under way to a target."""
         condition = self._conditions.get(key)
@@ -177,6 +182,7 @@ class TargetHealth:
         fault = reason in _FAULTS
         if fault or reason is Reason.PROVIDER_RATE_LIMITED or reason in _RESTS_S:
             condition.count(now, fault=fault)
+            condition.failed_at = now
         if fault:
             if was_trial or condition.open_until > now or self._too_many(condition):
                 condition.open(now)

@@ -359,6 +359,21 @@ def test_the_lowest_latency_is_that_of_the_call_s_kind_and_the_untried_are_tried
     assert ids(plan(ask(), config, health=health))[:3] == ["one", "two", "three"]
 
 
+@pytest.mark.parametrize("reason", [Reason.PROVIDER_RATE_LIMITED, Reason.PROVIDER_OVERLOADED])
+def test_what_failed_lately_does_not_count_as_untried(reason: Reason) -> None:
+    health = TargetHealth()
+    for name, whole_s in (("one", 3.0), ("two", 9.0)):
+        health.succeeded(health.enter(key_of(name), NOW), NOW, whole_s=whole_s)
+    config = configuration(
+        ONE_TO_FOUR, routes=[route("default", "three", "one", "two", strategy=Strategy.LOWEST_LATENCY)]
+    )
+    fault(health, key_of("three"), reason, now=NOW - 1)
+    assert ids(plan(ask(), config, health=health))[:3] == ["one", "two", "three"]
+    health = TargetHealth()
+    fault(health, key_of("three"), reason, now=NOW - 61)
+    assert ids(plan(ask(), config, health=health))[0] == "three"
+
+
 def test_of_two_drawn_targets_the_less_busy_one_leads() -> None:
     health = TargetHealth()
     for _ in range(3):

@@ -46,11 +46,11 @@ class RouteOrder:
                 return lowest_cost.order(targets, likely_pico_usd(self._request, self._size, targets))
             case Strategy.LOWEST_LATENCY:
                 latencies = [health.latency_s(each.health_key, now, streaming=self._streaming) for each in targets]
-                busy = [
-                    latency is None and health.under_way(each.health_key) > 0
+                tried = [
+                    latency is None and health.is_tried(each.health_key, now)
                     for latency, each in zip(latencies, targets, strict=True)
                 ]
-                return lowest_latency.order(targets, latencies, busy)
+                return lowest_latency.order(targets, latencies, tried)
             case Strategy.LEAST_BUSY:
                 under_way = [health.under_way(each.health_key) for each in targets]
                 return least_busy.order(targets, under_way, self._draws.take(len(targets)))
