@@ -142,6 +142,18 @@ def test_an_arm_that_cannot_serve_leaves_the_user_in_it_and_says_so() -> None:
     assert [(each.rule, each.cause) for each in made.passed_over] == [(Rule.EXPERIMENT, Cause.PROVIDER_INACTIVE)]
 
 
+def test_an_arm_for_other_plans_takes_no_preference_away() -> None:
+    everyone = experiment(Arm(id="a", share_percent=100, target=to("one", plans=frozenset({"pro"}))))
+    config = configuration(
+        ONE_TO_FOUR,
+        routes=[route("write", "two", experiment=everyone)],
+        preferences=Preferences(user="ann", preferred=choice("one")),
+    )
+    made = plan(ask(task="write"), config, token_plan="free")
+    assert (by_rule(made)[:2], made.rejected) == ([("one", "preference"), ("two", "route")], ())
+    assert by_rule(plan(ask(task="write"), config, token_plan="pro"))[0] == ("one", "experiment")
+
+
 # Preferences and profiles --------------------------------------------------------------------------------------------
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.router.domain.configuration import Configuration, Provider
+from services.router.domain.configuration import Configuration, Model, Provider
 from services.router.domain.health import HealthKey
 from services.router.domain.route import RouteTarget
 from services.router.domain.routing.causes import Cause, Rule
@@ -69,6 +69,7 @@ class Candidates:
 
     def consider(self, provider: Provider, wanted: str, rule: Rule, reason: str) -> bool:
         """Put up a provider with the model `wanted`, or its usual one when that is empty; whether it is taken."""
+        # As _model and _key say, but written out: this runs for every candidate of every call.
         model = provider.models.get(wanted) if wanted else provider.usual_model
         key = (provider.name, model.id if model is not None else wanted, provider.key)
         if key in self._seen:
@@ -96,6 +97,9 @@ class Candidates:
         """Put up a provider by its resource name; whether it is a target now."""
         provider = self._own.get(name) or self._common.get(name)
         if provider is not None and provider.owner.user in self._users:
+            if self._excluded:
+                # By an arm of an experiment: that it is not for this caller takes no choice of its own away.
+                self._readmit(_key(provider, wanted))
             return self.consider(provider, wanted, rule, reason)
         if (key := (name, wanted, "")) not in self._seen:
             self._seen.add(key)
@@ -163,8 +167,7 @@ class Candidates:
         provider = self._own.get(listed.provider) or self._common.get(listed.provider)
         if provider is None or provider.owner.user not in self._users:
             return self.choose(listed.provider, listed.model, rule, reason)
-        model = provider.models.get(listed.model) if listed.model else provider.usual_model
-        key = (provider.name, model.id if model is not None else listed.model, provider.key)
+        model, key = _model(provider, listed.model), _key(provider, listed.model)
         if key in self._seen and key not in self._excluded:
             return False
         obstacle = _OTHER_PLANS if listed.plans and self._plan not in listed.plans else None
@@ -181,7 +184,7 @@ class Candidates:
         return False
 
     def _readmit(self, key: HealthKey) -> None:
-        """Another list of a route takes what one left out."""
+        """What one list of a route left out is put up once more."""
         earlier = self._excluded.pop(key, None)
         if earlier is not None:
             place = next(place for place, each in enumerate(self.rejected) if each is earlier)
@@ -189,3 +192,12 @@ class Candidates:
             if place < self._early:
                 self._early -= 1
             self._seen.discard(key)
+
+
+def _model(provider: Provider, wanted: str) -> Model | None:
+    return provider.models.get(wanted) if wanted else provider.usual_model
+
+
+def _key(provider: Provider, wanted: str) -> HealthKey:
+    model = _model(provider, wanted)
+    return provider.name, model.id if model is not None else wanted, provider.key

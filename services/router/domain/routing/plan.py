@@ -14,7 +14,8 @@ The rules, in order; a target stands where the first of them put it:
  7. platform        the platform's providers, where the caller has none of its own or the tenant's policy allows them
 
 Whatever a rule puts up is a target or is rejected with a cause; nothing is lost. What a route leaves out for the
-caller's plan, or because the model cannot do what the route asks for, comes back only by another list of a route.
+caller's plan, or because the model cannot do what the route asks for, comes back only by another list of a route; what
+an arm of an experiment does, also by a preference.
 """
 
 from __future__ import annotations
