@@ -25,7 +25,7 @@ _SILENCE_S = 3.5
 _RECONNECT_S = 0.2
 # How often it is said that what is held grows old.
 _STALE_S = 60.0
-# A round through 10,000 tenants takes a minute and a half; each sweep takes a fraction of a millisecond.
+# 10,000 idle tenants are gone after a minute and a half; each sweep takes a fraction of a millisecond.
 _SWEEP_S = 5.0
 _SWEPT_TOGETHER = 500
 
@@ -110,7 +110,7 @@ class ConfigurationWatcher:
             tasks.create_task(self._sweep())
 
     def sweep(self, now: float) -> None:
-        """Look at some tenants and forget those that are idle; `now` is of the monotonic clock."""
+        """Forget some of the tenants that are idle; `now` is of the monotonic clock."""
         self._scopes.now = now
         if self._scopes.forget_idle(self._idle_s, at_most=_SWEPT_TOGETHER):
             self._asking.set()

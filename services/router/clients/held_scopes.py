@@ -7,10 +7,10 @@ call for a while. Nothing here waits or knows of a connection.
 from __future__ import annotations
 
 import enum
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 
 from gatehouse.providerconfig.v1 import snapshot_service_pb2 as pb
 
@@ -18,6 +18,8 @@ from services.router.clients.snapshots import changed, snapshot_in
 from services.router.domain.configuration import Configuration, Snapshot
 
 PLATFORM = "platform"
+MOST_TENANTS = 50_000
+"""Half of what provider_config lets one stream watch; asking for more would end it for all tenants."""
 
 _TENANTS = "tenants/"
 # The contract's bound on each list of a request.
@@ -60,11 +62,10 @@ class HeldScopes:
     def __init__(self, now: float) -> None:
         self.now = now
         self._platform = _Scope(PLATFORM, used=now)
-        self._tenants: dict[str, _Scope] = {}
+        # Those used last are at the end.
+        self._tenants: OrderedDict[str, _Scope] = OrderedDict()
         self._unasked: dict[str, _Scope] = {PLATFORM: self._platform}
         self._unwanted: dict[str, None] = {}
-        # Every wanted tenant once, in the order in which they are looked at for whether they are still used.
-        self._rota: deque[str] = deque()
         self._requests = 0
         self._resuming = 0
         self._vouched = pb.Heartbeat(revision=0, requests=0)
@@ -92,22 +93,23 @@ class HeldScopes:
         scope = self._tenants.get(tenant)
         if scope is None:
             return None
-        scope.used = self.now
+        self._use(tenant, scope)
         return scope.configuration
 
     def want(self, tenant: str) -> bool:
-        """Hold the tenant from now on; whether that is new."""
+        """Hold the tenant from now on; whether that is new. The one not used for longest goes where there are too many."""
         scope = self._tenants.get(tenant)
         if scope is not None:
-            scope.used = self.now
+            self._use(tenant, scope)
             return False
+        if len(self._tenants) >= MOST_TENANTS:
+            self._forget(next(iter(self._tenants)))
         self._tenants[tenant] = scope = _Scope(f"{_TENANTS}{tenant}", used=self.now)
         if scope.name in self._unwanted:
             # The service was not told yet that it is forgotten.
             del self._unwanted[scope.name]
             scope.watched = True
         self._unasked[scope.name] = scope
-        self._rota.append(tenant)
         return True
 
     def has_reached(self, tenant: str, revision: int) -> bool:
@@ -118,20 +120,12 @@ class HeldScopes:
         return self._known(scope) >= revision and self._known(self._platform) >= revision
 
     def forget_idle(self, idle_s: float, *, at_most: int) -> int:
-        """Look at up to `at_most` tenants and forget those that no call wanted for `idle_s`; how many."""
-        forgotten = 0
-        for _ in range(min(at_most, len(self._rota))):
-            tenant = self._rota.popleft()
-            scope = self._tenants[tenant]
-            if self.now - scope.used < idle_s:
-                self._rota.append(tenant)
-                continue
-            del self._tenants[tenant]
-            self._unasked.pop(scope.name, None)
-            if scope.watched:
-                self._unwanted[scope.name] = None
-            forgotten += 1
-        return forgotten
+        """Forget up to `at_most` tenants that no call wanted for `idle_s`; how many."""
+        first = islice(self._tenants.items(), at_most)
+        idle = [tenant for tenant, scope in takewhile(lambda item: self.now - item[1].used >= idle_s, first)]
+        for tenant in idle:
+            self._forget(tenant)
+        return len(idle)
 
     def begin_stream(self) -> None:
         """Ask for everything on a new stream, from what is held where anything is."""
@@ -191,6 +185,16 @@ class HeldScopes:
     def take_heartbeat(self, message: pb.Heartbeat) -> None:
         """Know what is held to be current, as far as the heartbeat goes."""
         self._vouched = message
+
+    def _use(self, tenant: str, scope: _Scope) -> None:
+        scope.used = self.now
+        self._tenants.move_to_end(tenant)
+
+    def _forget(self, tenant: str) -> None:
+        scope = self._tenants.pop(tenant)
+        self._unasked.pop(scope.name, None)
+        if scope.watched:
+            self._unwanted[scope.name] = None
 
     def _hold(self, scope: _Scope, snapshot: Snapshot) -> None:
         scope.snapshot, scope.lacks = snapshot, False

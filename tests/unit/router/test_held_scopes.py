@@ -7,6 +7,7 @@ from gatehouse.providerconfig.v1 import route_pb2
 from gatehouse.providerconfig.v1 import snapshot_service_pb2 as pb
 
 from libs.core.errors import InvalidArgument
+from services.router.clients import held_scopes
 from services.router.clients.held_scopes import HeldScopes, Taken
 from services.router.domain.configuration import Snapshot
 from tests.unit.router.snapshot_messages import (
@@ -264,12 +265,23 @@ def test_tenants_without_calls_are_forgotten_and_the_service_told() -> None:
     assert scopes.has_platform
 
 
-def test_a_sweep_looks_at_a_bounded_number_of_tenants_and_at_all_in_the_end() -> None:
+def test_a_sweep_forgets_a_bounded_number_of_tenants_and_all_in_the_end() -> None:
     scopes = loaded(*(f"t{number}" for number in range(25)))
     scopes.now = 100.0
     assert scopes.configuration("t3") is not None
-    assert [scopes.forget_idle(90.0, at_most=10) for _ in range(4)] == [9, 10, 5, 0]
+    assert [scopes.forget_idle(90.0, at_most=10) for _ in range(4)] == [10, 10, 4, 0]
     assert len(scopes) == 1
+
+
+def test_of_too_many_tenants_the_one_not_used_for_longest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_scopes, "MOST_TENANTS", 3)
+    scopes = loaded("a", "b", "c")
+    scopes.want("a")
+    assert scopes.configuration("b") is not None
+    scopes.want("d")
+    assert len(scopes) == 3
+    assert scopes.configuration("c") is None
+    assert asked(scopes) == ["-tenants/c", "tenants/d"]
 
 
 def test_a_tenant_forgotten_before_it_was_asked_for_is_not_told_of() -> None:
