@@ -97,7 +97,7 @@ class HeldScopes:
         return scope.configuration
 
     def want(self, tenant: str) -> bool:
-        """Hold the tenant from now on; whether that is new. The one not used for longest goes where there are too many."""
+        """Hold the tenant from now on; whether that is new. Of too many, the one not used for longest is forgotten."""
         scope = self._tenants.get(tenant)
         if scope is not None:
             self._use(tenant, scope)
