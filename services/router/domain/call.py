@@ -181,6 +181,8 @@ class Call:
         self._traces.append(attempt.failed(error))
         # Its traceback would keep all it went through alive until the end of the call.
         self._last_failure = target, error.with_traceback(None)
+        if error.reason is Reason.CONTEXT_TOO_LONG:
+            self._leave_out_smaller(target.model.context_tokens)
         step = next_step(
             error,
             resources.policy,
@@ -265,6 +267,15 @@ class Call:
                 self._resources.observer.passed_over(self._context.tenant, self.operation_id, self._plan.rejected[-1])
         if not self._targets:
             raise self._nothing_left() from None
+
+    def _leave_out_smaller(self, context_tokens: int) -> None:
+        """Leave out the targets known to take no more than the context the conversation did not fit into."""
+        obstacle = Obstacle(Cause.CONTEXT_TOO_LONG, "the conversation did not fit {:,} tokens", (context_tokens,))
+        smaller = [each for each in self._targets if 0 < each.model.context_tokens <= context_tokens]
+        for each in reversed(smaller):
+            self._plan = self._plan.without(each, obstacle)
+        out = set(map(id, smaller))
+        self._targets = [each for each in self._targets if id(each) not in out]
 
     def _request_to(self, target: Target) -> Generation:
         """The request with what its provider adds where it says nothing."""

@@ -42,6 +42,7 @@ _TREATMENTS: Mapping[Reason, _Treatment] = MappingProxyType(
     {
         Reason.PROVIDER_INVALID_REQUEST: _Treatment(next_target=False, same_target=False),
         Reason.CONTENT_REFUSED: _Treatment(next_target=False, same_target=False),
+        # Only where more may fit: the call leaves the other targets out.
         Reason.CONTEXT_TOO_LONG: _Treatment(next_target=True, same_target=False),
         Reason.PROVIDER_KEY_REJECTED: _Treatment(next_target=True, same_target=False, other_key_version=True),
         Reason.PROVIDER_PERMISSION_DENIED: _Treatment(next_target=True, same_target=False),

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from libs.core.errors import FailedPrecondition, GatehouseError, Unavailable
+from libs.core.errors import FailedPrecondition, GatehouseError, InvalidArgument, Unavailable
 from libs.core.resource_names import Owner
 from services.router.domain.call import Outcome
 from services.router.domain.configuration import ProviderLimits
@@ -256,6 +256,26 @@ async def test_the_only_provider_serves_as_soon_as_its_key_is_mended() -> None:
         await generate(world)
     assert failure.value.reason == "PROVIDER_KEY_REJECTED"
     assert (await generate(world)).served_by.provider.id == "one"
+
+
+async def test_what_did_not_fit_goes_on_only_to_what_may_take_more() -> None:
+    too_long = ProviderError(Reason.CONTEXT_TOO_LONG, status=400)
+    sizes = {"one": 8_000, "same": 8_000, "smaller": 4_000, "larger": 32_000, "unknown": 0}
+    world = world_of(*(provider(name, models=[model(context_tokens=size)]) for name, size in sizes.items()))
+    world.config.configuration = configuration(
+        world.config.configuration.tenant.providers, routes=[route("default", *sizes)]
+    )
+    for name in sizes:
+        world.providers.scripts[name] = [too_long]
+    with pytest.raises(InvalidArgument) as refused:
+        await generate(world)
+    assert [each.target.provider.id for each in world.providers.dispatched] == ["one", "larger", "unknown"]
+    assert refused.value.reason == Reason.CONTEXT_TOO_LONG
+    assert {each.subject for each in refused.value.precondition_violations} == {
+        "tenants/acme/providers/same/models/small",
+        "tenants/acme/providers/smaller/models/small",
+    }
+    assert world.ledger.open_attempts() == set()
 
 
 async def test_every_way_a_call_ends_leaves_nothing_under_way() -> None:
