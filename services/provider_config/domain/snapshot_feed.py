@@ -37,6 +37,9 @@ _POLL_TIMEOUT_S = 3.0
 # Of the database's readers this many at most read for streams: a router that starts and asks for thousands of tenants
 # must keep neither people nor the polls waiting.
 _READS_TOGETHER = 2
+# The database counts on from revisions up to here, far more than it will ever give out: whoever tells nonsense is sent
+# everything, and uses no numbers up.
+_MOST_MET = 10**15
 
 
 class SnapshotFeed:
@@ -93,7 +96,7 @@ class SnapshotFeed:
         """What changed in `scope` since a revision, or all it holds; always that since -1. Raises Unavailable."""
         async with self._reading:
             news = await self._store.read(partial(news_of, scope=scope, since=since))
-        if news.revision < since:
+        if news.revision < since <= _MOST_MET:
             self._met = max(self._met, since)
             self._changed.set()
         return news
@@ -167,9 +170,7 @@ class SnapshotFeed:
         except GatehouseError as error:
             # The routers must be told what there is even so.
             if not self._stuck:
-                _log.warning(
-                    "the database was put back and cannot count on from revision %d: %s", beyond, error.reason
-                )
+                _log.warning("the database was put back and cannot count on from revision %d: %s", beyond, error.reason)
             self._stuck = True
             return False
         self._stuck = False

@@ -237,5 +237,5 @@ class Configuration:
 
     @property
     def revision(self) -> int:
-        """The revision up to which both scopes are known."""
+        """That of the newer scope; changes of the other up to it may still be on their way."""
         return max(self.tenant.revision, self.platform.revision)

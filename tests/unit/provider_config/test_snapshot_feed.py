@@ -184,6 +184,19 @@ async def test_a_router_that_knows_more_than_the_database_makes_it_count_on(
         assert (type(news), news.revision) == (Snapshot, 51)
 
 
+async def test_a_router_that_tells_nonsense_is_sent_everything_and_changes_nothing(
+    feed: SnapshotFeed, store: MemoryStore
+) -> None:
+    await _change(store, "a")
+    with feed.open() as stream:
+        stream.asked(resume={ACME: 2**63 - 1})
+        news = await _snapshot(stream)
+        assert (type(news), news.revision) == (Snapshot, 1)
+        await _change(store, "b")
+        news = await _snapshot(stream)
+        assert (type(news), news.revision) == (SnapshotDelta, 2)
+
+
 async def test_a_database_that_went_back_and_takes_no_writes_is_told_of_all_the_same(
     feed: SnapshotFeed, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
