@@ -16,7 +16,7 @@ from libs.core.resource_names import ID_RULE, MAX_NAME_LENGTH, is_id
 from libs.core.validation import FieldChecks
 from libs.rpc.context import RequestContext
 from services.router.api.messages import messages
-from services.router.domain.call import CallContext
+from services.router.domain.call_context import CallContext
 from services.router.domain.generation import (
     Generation,
     JsonFormat,

@@ -10,7 +10,7 @@ from gatehouse.router.v1 import provider_health_service_pb2 as health_pb
 from libs.core.errors import FieldViolation, InvalidArgument
 from libs.core.page_tokens import decode_page_token
 from services.router.api.plans import write_duration, write_money, write_target, write_trace
-from services.router.domain.call import CallContext
+from services.router.domain.call_context import CallContext
 from services.router.domain.condition import BreakerState
 from services.router.domain.configuration import CAPABILITY_NAMES
 from services.router.domain.explain import Explanation, HealthReport

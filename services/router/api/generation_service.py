@@ -22,9 +22,9 @@ from services.router.api.explanations import (
     place_in,
 )
 from services.router.api.outcomes import answer_to_pb, event_to_pb, partial_to_pb
-from services.router.domain.call import StreamInterrupted
 from services.router.domain.explain import Explainer
 from services.router.domain.generate import Generator
+from services.router.domain.outcome import StreamInterrupted
 
 
 class GenerationService(GenerationServiceServicer):

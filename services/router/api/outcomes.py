@@ -9,9 +9,9 @@ from gatehouse.router.v1 import generation_service_pb2 as pb
 
 from libs.core.money import TokenCounts
 from services.router.api.plans import write_duration, write_money, write_target, write_trace
-from services.router.domain.call import Outcome, StreamInterrupted
 from services.router.domain.generate import Completed, Started, StreamEvent
 from services.router.domain.generation import Answer, FinishReason, TextDelta, ToolArgumentsDelta, ToolCallStarted
+from services.router.domain.outcome import Outcome, StreamInterrupted
 
 _FINISH_REASONS = {
     FinishReason.STOP: generation_pb2.FINISH_REASON_STOP,

@@ -9,16 +9,17 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from libs.core.errors import ErrorKind, GatehouseError, Unavailable
-from libs.core.money import NanoUsd, TokenCounts
-from libs.core.secret import Secret
+from libs.core.errors import ErrorKind, GatehouseError
+from libs.core.money import TokenCounts
 from services.router.domain.accounting import Reservation
 from services.router.domain.admission import Admission, Passage
 from services.router.domain.affinity import SessionAffinity
 from services.router.domain.attempt import Attempt, AttemptTrace
+from services.router.domain.call_context import CallContext
 from services.router.domain.errors import ProviderError, Reason, to_gatehouse_error
 from services.router.domain.failover import FailoverPolicy, GiveUp, KeyFallback, NextTarget, RetryAfter, next_step
 from services.router.domain.generation import FinishReason, Generation
+from services.router.domain.outcome import Outcome, StreamInterrupted
 from services.router.domain.ports import AttemptObserver, Dispatch, KeyOpener, KeyOutcomes, Ledger
 from services.router.domain.routing.causes import Cause, Rule
 from services.router.domain.routing.route_plan import Obstacle, Rejected, RoutePlan, Target, output_limit
@@ -29,56 +30,6 @@ _LAPSE_MARGIN_S = 60.0
 _LONGEST_LAPSE_S = 86_400.0
 # What opening a target can answer that speaks against this target only, not against the call.
 _TARGET_UNUSABLE = frozenset({ErrorKind.FAILED_PRECONDITION, ErrorKind.NOT_FOUND, ErrorKind.PERMISSION_DENIED})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallContext:
-    """Who calls and when. `arrived` and `deadline` are monotonic seconds; `revision` the configuration to wait for."""
-
-    tenant: str
-    user: str
-    plan: str
-    token: Secret
-    arrived: float
-    deadline: float
-    revision: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """How a call ended. `usage` is None when the provider did not say; `cost` when no price or usage is known.
-
-    `plan` is how its targets were chosen, out of a configuration that was `configuration_age_s` old.
-    """
-
-    operation_id: str
-    finish_reason: FinishReason
-    raw_finish_reason: str
-    usage: TokenCounts | None
-    cost: NanoUsd | None
-    served_by: Target
-    attempts: tuple[AttemptTrace, ...]
-    warnings: tuple[str, ...]
-    total_s: float
-    provider_s: float
-    first_content_s: float | None
-    plan: RoutePlan
-    configuration_age_s: float
-
-
-class StreamInterrupted(Unavailable):
-    """The stream broke after content was delivered; carries what was used until then."""
-
-    def __init__(self, *, operation_id: str, target: Target, usage: TokenCounts, estimated: bool) -> None:
-        super().__init__(
-            Reason.STREAM_INTERRUPTED,
-            f"the answer of {target.provider.name} broke off; what came before it is all there is",
-            metadata={"provider": target.provider.name, "model": target.model.id},
-        )
-        self.operation_id = operation_id
-        self.target = target
-        self.usage = usage
-        self.estimated = estimated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

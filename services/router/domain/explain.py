@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from libs.core.errors import GatehouseError
 from libs.core.money import NanoUsd
 from libs.core.resource_names import Owner
-from services.router.domain.call import CallContext
+from services.router.domain.call_context import CallContext
 from services.router.domain.configuration import Provider
 from services.router.domain.generation import Generation
 from services.router.domain.health import TargetReport

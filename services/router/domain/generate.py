@@ -7,9 +7,11 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from libs.core.errors import Unavailable
-from services.router.domain.call import Call, CallContext, CallResources, Outcome
+from services.router.domain.call import Call, CallResources
+from services.router.domain.call_context import CallContext
 from services.router.domain.errors import ProviderError, Reason
 from services.router.domain.generation import Answer, ContentEvent, Finished, Generation, TextDelta
+from services.router.domain.outcome import Outcome
 from services.router.domain.planner import Planner
 from services.router.domain.ports import ProviderSession
 from services.router.domain.routing.route_plan import Target

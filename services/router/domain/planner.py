@@ -9,7 +9,7 @@ import time
 from libs.core.resource_names import Owner
 from services.router.domain.admission import Admission
 from services.router.domain.affinity import SessionAffinity
-from services.router.domain.call import CallContext
+from services.router.domain.call_context import CallContext
 from services.router.domain.configuration import Configuration
 from services.router.domain.generation import Generation
 from services.router.domain.health import HealthKey

@@ -22,11 +22,12 @@ from services.router.clients.key_vault import KeyVaultClient
 from services.router.domain.accounting import AttemptOutcome
 from services.router.domain.admission import Admission
 from services.router.domain.affinity import SessionAffinity
-from services.router.domain.call import CallResources, Outcome
+from services.router.domain.call import CallResources
 from services.router.domain.failover import FailoverPolicy
 from services.router.domain.generate import Completed, Generator
 from services.router.domain.health import TargetHealth
 from services.router.domain.limits import ProviderLimiter
+from services.router.domain.outcome import Outcome
 from services.router.domain.planner import Planner
 from services.router.telemetry.attempts import TelemetryObserver
 from tests.integration.router_keys.key_vault_double import KeyVaultDouble, StoredKey, serving

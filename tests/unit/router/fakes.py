@@ -16,7 +16,8 @@ from libs.core.secret import Secret
 from services.router.domain.accounting import Reservation, Settlement
 from services.router.domain.admission import Admission
 from services.router.domain.affinity import SessionAffinity
-from services.router.domain.call import CallContext, CallResources
+from services.router.domain.call import CallResources
+from services.router.domain.call_context import CallContext
 from services.router.domain.configuration import Configuration, Model, Policy, Provider, Snapshot
 from services.router.domain.errors import ProviderError
 from services.router.domain.explain import Explainer

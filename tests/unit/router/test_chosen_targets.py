@@ -11,11 +11,11 @@ import pytest
 
 from libs.core.errors import FailedPrecondition, GatehouseError, InvalidArgument, Unavailable
 from libs.core.resource_names import Owner
-from services.router.domain.call import Outcome
 from services.router.domain.configuration import ProviderLimits
 from services.router.domain.errors import ProviderError, Reason
 from services.router.domain.generation import Answer, Generation, TextDelta
 from services.router.domain.health import TargetHealth
+from services.router.domain.outcome import Outcome
 from services.router.domain.ports import Dispatch
 from services.router.domain.preference import Preferences
 from services.router.domain.route import Arm, Experiment

@@ -16,7 +16,6 @@ from libs.core.errors import (
 )
 from libs.core.money import TokenCounts
 from services.router.domain.accounting import AttemptOutcome
-from services.router.domain.call import StreamInterrupted
 from services.router.domain.errors import ProviderError, Reason
 from services.router.domain.generate import Completed, Started, StreamEvent
 from services.router.domain.generation import (
@@ -27,6 +26,7 @@ from services.router.domain.generation import (
     ToolArgumentsDelta,
     ToolCallStarted,
 )
+from services.router.domain.outcome import StreamInterrupted
 from services.router.domain.ports import Dispatch
 from tests.unit.router.fakes import (
     PRICE,

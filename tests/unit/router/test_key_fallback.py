@@ -16,11 +16,11 @@ from libs.core.errors import (
     Unavailable,
 )
 from services.router.domain.accounting import AttemptOutcome
-from services.router.domain.call import Outcome, StreamInterrupted
 from services.router.domain.errors import ProviderError, Reason
 from services.router.domain.failover import FailoverPolicy
 from services.router.domain.generate import Completed, Started, StreamEvent
 from services.router.domain.generation import TextDelta
+from services.router.domain.outcome import Outcome, StreamInterrupted
 from services.router.domain.ports import Granted
 from tests.unit.router.fakes import PRICE, World, ask, context, finished, opened, provider, until, world_of
 
