@@ -33,7 +33,7 @@ _CODE_SEEN = 65_536
 _CODE_LINES = 2
 # The start of a statement in the languages people paste most; each is rare at the start of a line of prose.
 _CODE_LINE = re.compile(
-    r"^[ \t]*(?:def \w+\(|class \w+[:({ ]*$|(?:import|from) [\w.]+(?: import .*)?;?$|#include\b"
+    r"^[ \t]*+(?=\S)(?:def \w+\(|class \w+[:({ ]*$|(?:import|from) [\w.]+(?: import .*)?;?$|#include\b"
     r"|(?:public|private|static) \w|(?:async )?function\b|func \w|fn \w|(?:const|let|var) \w+ ?[:=]"
     r"|package [\w.]+;?$|SELECT\b.+\bFROM\b|(?:if|for|while) ?\(.*\) ?\{|return\b.*;$|\}$|[\w.]+\(.*\);$)",
     re.MULTILINE,
