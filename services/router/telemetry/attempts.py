@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from libs.core.money import NanoUsd
@@ -10,6 +12,7 @@ from libs.telemetry.logs import get_logger
 from libs.telemetry.telemetry import Telemetry
 from services.router.domain.accounting import AttemptOutcome, Reservation, Settlement
 from services.router.domain.routing.route_plan import Rejected
+from services.router.telemetry.lately import Lately
 
 _log = get_logger(__name__)
 _NANO = 1_000_000_000
@@ -20,6 +23,7 @@ class TelemetryObserver:
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
+        self._lately = Lately()
 
     def finished(self, reservation: Reservation, settlement: Settlement, cost: NanoUsd | None) -> None:
         """An attempt ended."""
@@ -50,8 +54,13 @@ class TelemetryObserver:
         )
 
     def passed_over(self, tenant: str, operation_id: str, rejected: Rejected) -> None:
-        """Another target takes the place of one that would have come first."""
-        _log.warning(
+        """Another target takes the place of one that would have come first.
+
+        It may do so for every call until somebody changes something: one warning a minute, the others at level debug.
+        """
+        choice = tenant, rejected.provider_name, rejected.model, rejected.rule, rejected.cause
+        log = _log.warning if self._lately.is_news(choice, time.monotonic()) else _log.debug
+        log(
             names.EVENT_TARGET_PASSED_OVER,
             tenant=tenant,
             provider=rejected.provider_name,
@@ -66,8 +75,10 @@ class TelemetryObserver:
             )
 
     def platform_fallback(self, reservation: Reservation) -> None:
-        """An attempt is made with a provider of the platform."""
-        _log.info(
+        """An attempt is made with a provider of the platform. For its tenant every call may be: logged as above."""
+        stand_in = reservation.tenant, reservation.provider, reservation.model, reservation.rule
+        log = _log.info if self._lately.is_news(stand_in, time.monotonic()) else _log.debug
+        log(
             names.EVENT_PLATFORM_FALLBACK,
             tenant=reservation.tenant,
             provider=reservation.provider,

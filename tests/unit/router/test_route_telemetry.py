@@ -16,7 +16,8 @@ from libs.core.resource_names import Owner
 from libs.telemetry.telemetry import Telemetry, configure, recording
 from services.router.domain.preference import Preferences
 from services.router.telemetry.attempts import TelemetryObserver
-from tests.unit.router.fakes import FakeConfig, World, ask, choice, configuration, context, provider
+from services.router.telemetry.lately import Lately
+from tests.unit.router.fakes import FakeConfig, World, ask, choice, configuration, context, model, provider
 
 
 @pytest.fixture
@@ -56,8 +57,8 @@ def counted(metrics: InMemoryMetricReader, name: str) -> list[tuple[dict[str, An
     ]
 
 
-async def call(world: World, telemetry: Telemetry) -> None:
-    world.observer = TelemetryObserver(telemetry)  # type: ignore[assignment]
+async def call(world: World, telemetry: Telemetry, observer: TelemetryObserver | None = None) -> None:
+    world.observer = observer or TelemetryObserver(telemetry)  # type: ignore[assignment]
     await world.generator().generate(ask("a secret question"), context())
 
 
@@ -82,6 +83,28 @@ async def test_a_passed_over_preference_is_one_line_and_one_count(
     assert b"secret question" not in log.getvalue()
 
 
+async def test_a_choice_that_stays_passed_over_warns_once_and_counts_every_time(
+    log: io.BytesIO, telemetry: Telemetry, metrics: InMemoryMetricReader
+) -> None:
+    broken = [provider("off", active=False), provider("gone", models=[model(enabled=False)])]
+    observer = TelemetryObserver(telemetry)
+    for name in ("off", "off", "gone", "off"):
+        held = configuration(
+            [provider("one"), *broken], preferences=Preferences(user="ann", preferred=choice(name, "small"))
+        )
+        await call(World(config=FakeConfig(held)), telemetry, observer)
+    said = [(line["provider"].rpartition("/")[2], line["level"]) for line in lines(log, "target_passed_over")]
+    assert said == [("off", "warning"), ("off", "debug"), ("gone", "warning"), ("off", "debug")]
+    assert sum(value for _, value in counted(metrics, "gatehouse.route.passed_over")) == 4
+
+
+def test_news_is_what_was_not_said_within_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.router.telemetry.lately._MOST", 2)
+    lately = Lately()
+    assert [lately.is_news("one", now) for now in (0.0, 59.0, 60.0, 119.0)] == [True, False, True, False]
+    assert [lately.is_news(each, 120.0) for each in ("two", "three", "three", "one")] == [True, True, False, True]
+
+
 async def test_the_platform_standing_in_is_one_line_and_one_count(
     log: io.BytesIO, telemetry: Telemetry, metrics: InMemoryMetricReader
 ) -> None:
@@ -89,6 +112,17 @@ async def test_the_platform_standing_in_is_one_line_and_one_count(
     (line,) = lines(log, "platform_fallback")
     assert (line["tenant"], line["provider"], line["rule"]) == ("acme", "platform/providers/common", "platform")
     assert counted(metrics, "gatehouse.route.platform_fallbacks") == [({"gatehouse.route.rule": "platform"}, 1)]
+
+
+async def test_the_platform_that_goes_on_standing_in_is_told_once_and_counted_every_time(
+    log: io.BytesIO, telemetry: Telemetry, metrics: InMemoryMetricReader
+) -> None:
+    world, observer = World(), TelemetryObserver(telemetry)
+    world.config = FakeConfig(configuration([], [provider("common", owner=Owner())]))
+    for _ in range(3):
+        await call(world, telemetry, observer)
+    assert [line["level"] for line in lines(log, "platform_fallback")] == ["info", "debug", "debug"]
+    assert counted(metrics, "gatehouse.route.platform_fallbacks") == [({"gatehouse.route.rule": "platform"}, 3)]
 
 
 async def test_an_ordinary_call_logs_and_counts_neither(
