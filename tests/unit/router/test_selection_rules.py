@@ -16,6 +16,7 @@ from services.router.domain.limits import ProviderLimiter
 from services.router.domain.preference import Preferences, Profile
 from services.router.domain.route import Arm, Experiment, Strategy, Tier
 from services.router.domain.routing.causes import Cause, Rule
+from services.router.domain.routing.experiments import arm_of
 from tests.unit.router.fakes import ask, choice, configuration, model, provider, route, to
 from tests.unit.router.planning import ANN, NOW, by_rule, causes, fault, ids, key_of, plan
 
@@ -110,6 +111,12 @@ def test_a_user_keeps_its_arm_and_shares_hold() -> None:
     assert counted["a"] == pytest.approx(1000, abs=4 * 23)
     assert counted["b"] == pytest.approx(600, abs=4 * 21)
     assert counted[""] == pytest.approx(400, abs=4 * 18)
+
+
+def test_a_user_keeps_its_arm_when_the_arms_are_listed_in_another_order() -> None:
+    arms = [Arm(id=name, share_percent=30, target=to("one")) for name in ("a", "b", "c")]
+    for user in map(str, range(100)):
+        assert arm_of(experiment(*arms), user) == arm_of(experiment(*reversed(arms)), user)
 
 
 def test_a_new_experiment_distributes_users_anew() -> None:
