@@ -47,6 +47,14 @@ class _Watched:
     request: int
 
 
+@dataclass(slots=True)
+class _Change:
+    """A change that has to reach the router: it is of revision `wanted`, and all up to `known` has reached it."""
+
+    wanted: int
+    known: int
+
+
 class SnapshotStream:
     """One open stream. The feed tells it of changes, the router of scopes; `news` is what goes out.
 
@@ -59,10 +67,10 @@ class SnapshotStream:
         self._watched: dict[Owner, _Watched] = {}
         self._requests = 0
         # Three queues in the order of requests: scopes to be sent for the first time; scopes that may have changed
-        # since they were sent; scopes that have, each with the revision that has to reach the router.
+        # since they were sent; scopes that have.
         self._new: dict[Owner, None] = {}
         self._doubtful: dict[Owner, None] = {}
-        self._changed: dict[Owner, int] = {}
+        self._changed: dict[Owner, _Change] = {}
         self._new_is_next = True
         self._polled = 0
         self._confirmed = self._told = Heartbeat(revision=0, requests=0)
@@ -97,7 +105,9 @@ class SnapshotStream:
             watched = self._watched.get(scope)
             # What is yet to be sent for the first time will be read after this.
             if watched is not None and watched.sent < changed and scope not in self._new:
-                self._changed[scope] = changed
+                # Of a scope that is in none of the queues, all up to the last poll was sent.
+                known = watched.sent if scope in self._doubtful else max(watched.sent, self._polled)
+                self._want(scope, changed, known)
         self._note(revision)
 
     def resumed(self, revision: int) -> None:
@@ -152,11 +162,15 @@ class SnapshotStream:
                 self._doubtful.pop(scope, None)
                 if scope not in unchanged:
                     # It may wait already for an earlier change that has been sent since.
-                    self._changed[scope] = max(self._changed.get(scope, 0), watched.sent + 1)
+                    self._want(scope, watched.sent + 1, watched.sent)
+
+    def _want(self, scope: Owner, wanted: int, known: int) -> None:
+        change = self._changed.setdefault(scope, _Change(wanted, known))
+        change.wanted, change.known = max(change.wanted, wanted), min(change.known, known)
 
     def _next(self) -> Owner | None:
         """The scope to be sent now: new and changed ones by turns, so that neither keeps the other waiting for long."""
-        queues: Sequence[dict[Owner, None] | dict[Owner, int]] = (self._changed, self._new)
+        queues: Sequence[dict[Owner, None] | dict[Owner, _Change]] = (self._changed, self._new)
         for queue in reversed(queues) if self._new_is_next else queues:
             if queue:
                 self._new_is_next = queue is self._changed
@@ -167,8 +181,8 @@ class SnapshotStream:
         """News of `scope`, which leaves its queue; None when the router knows them or no longer wants them."""
         watched = self._watched[scope]
         self._new.pop(scope, None)
-        wanted = self._changed.pop(scope, None)
-        if wanted is not None and watched.sent >= wanted:
+        change = self._changed.pop(scope, None)
+        if change is not None and watched.sent >= change.wanted:
             return None
         news = await self._source.news_of(scope, since=watched.sent)
         if self._watched.get(scope) is not watched:
@@ -183,16 +197,28 @@ class SnapshotStream:
         self._stirred.set()
 
     def _confirm(self) -> None:
-        """Work out what a heartbeat can vouch for now; while a change is yet to be sent, nothing more than before."""
-        if self._alive and not self._changed:
-            unsent = next(iter(self._new), None)
-            requests = self._requests if unsent is None else self._watched[unsent].request - 1
-            self._confirmed = Heartbeat(revision=self._polled, requests=requests)
+        """Work out what a heartbeat can vouch for now; while a change is yet to be sent, mostly nothing more than before.
+
+        Only every half a second it is what was before that change: a scope that changes all the time keeps nobody from
+        knowing that others are up to date.
+        """
+        if not self._alive or (self._changed and not self._was_quiet()):
+            return
+        revision = min((change.known for change in self._changed.values()), default=self._polled)
+        if self._changed and revision < self._confirmed.revision:
+            # It is of a scope that was named only now, or what was vouched for is worth nothing.
+            return
+        unsent = next(iter(self._new), None)
+        requests = self._requests if unsent is None else self._watched[unsent].request - 1
+        self._confirmed = Heartbeat(revision=revision, requests=requests)
 
     def _heartbeat_is_due(self) -> bool:
         if not self._alive:
             return False
-        return self._confirmed != self._told or self._clock.monotonic() - self._told_at >= _HEARTBEAT_S
+        return self._confirmed != self._told or self._was_quiet()
+
+    def _was_quiet(self) -> bool:
+        return self._clock.monotonic() - self._told_at >= _HEARTBEAT_S
 
     def _heartbeat(self) -> Heartbeat:
         self._alive = False

@@ -149,6 +149,28 @@ async def test_nothing_is_vouched_for_before_it_is_sent(router: Router) -> None:
     assert await router.next() == "beat@5/2"
 
 
+async def test_a_scope_that_changes_all_the_time_keeps_nobody_from_knowing_of_other_changes(router: Router) -> None:
+    router.watch(_ACME, _OTHER)
+    await router.next_of(2)
+    router.stream.polled(5, {})
+    assert await router.next() == "beat@5/1"
+
+    def change_again() -> None:
+        router.change(_ACME)
+        router.clock.seconds += 0.3
+
+    router.while_reading = change_again
+    router.change(_ACME)
+    told = await router.next_of(10)
+    beats = [int(each[5:-2]) for each in told if each.startswith("beat")]
+    # Every other change takes it over half a second; the one after each is yet to be sent.
+    assert beats == [7, 9, 11], told
+    router.change(_OTHER)
+    router.while_reading = lambda: None
+    told = await router.next_of(3)
+    assert told[2] == "beat@14/1"
+
+
 async def test_a_change_of_what_was_sent_does_not_wait_for_all_that_is_new(router: Router) -> None:
     router.watch(_ACME)
     await router.next()
