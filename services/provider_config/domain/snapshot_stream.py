@@ -197,9 +197,9 @@ class SnapshotStream:
         self._stirred.set()
 
     def _confirm(self) -> None:
-        """Work out what a heartbeat can vouch for now; while a change is yet to be sent, mostly nothing more than before.
+        """Work out what a heartbeat can vouch for now; while a change is yet to be sent, nothing more than before.
 
-        Only every half a second it is what was before that change: a scope that changes all the time keeps nobody from
+        But every half a second all that was before that change: a scope that changes all the time keeps nobody from
         knowing that others are up to date.
         """
         if not self._alive or (self._changed and not self._was_quiet()):
