@@ -11,6 +11,9 @@ from services.router.domain.errors import Reason
 WINDOW_S = 60
 """How far back faults count, to a bucket exact."""
 
+TRIAL_S = 10.0
+"""How long a call that tries a target keeps the others out: a whole answer may take minutes, a failure as well."""
+
 _BUCKETS = 12
 _BUCKET_S = WINDOW_S // _BUCKETS
 
@@ -40,7 +43,7 @@ class Condition:
 
     __slots__ = (
         "calls", "failed_at", "faults", "hint_until", "mendable_until", "open_until", "opened", "opened_at", "spoke_at",
-        "spoke_s", "tick", "trial", "under_way", "whole_at", "whole_s", "why",
+        "spoke_s", "tick", "trial", "trial_until", "under_way", "whole_at", "whole_s", "why",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -58,10 +61,11 @@ class Condition:
         self.hint_until = 0.0
         self.open_until = 0.0
         self.mendable_until = 0.0
-        # Open or half-open, and since when; the call that is trying it.
+        # Open or half-open, and since when; the call that is trying it, and until when no other does.
         self.opened = False
         self.opened_at = 0.0
         self.trial: object | None = None
+        self.trial_until = 0.0
         self.why: Reason | None = None
 
     def pause(self, now: float) -> Pause | None:
@@ -75,7 +79,16 @@ class Condition:
             return Pause(self.open_until - now, None, mendable=False)
         if self.mendable_until > now:
             return Pause(self.mendable_until - now, self.why, mendable=True)
-        return Pause(0.0, self.why, mendable=False) if self.trial is not None else None
+        return Pause(0.0, self.why, mendable=False) if self.on_trial(now) else None
+
+    def on_trial(self, now: float) -> bool:
+        """Whether a call is trying it, for not too long so far."""
+        return self.trial is not None and self.trial_until > now
+
+    def begin_trial(self, visit: object, now: float) -> None:
+        """`visit` tries it."""
+        self.trial = visit
+        self.trial_until = now + TRIAL_S
 
     def state(self, now: float) -> BreakerState:
         """As its owner sees it."""

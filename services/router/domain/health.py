@@ -4,7 +4,8 @@ A target is a provider, one of its models and a key, for one tenant's bad key mu
 
     closed     calls are sent. N faults of the provider within a minute open it, if at least half of the calls failed
     open       none is sent until it has cooled down: as long as the provider asked for, else as the settings say
-    half-open  it has cooled down. One call at a time is sent: one that is served closes it, one more fault opens it
+    half-open  it has cooled down. One call is sent, and another one whenever none came back for 10 s: one that is
+               served closes it, one more fault opens it
 
 A deadline is never shortened by a later, shorter one. Besides there are rests that say nothing against the provider:
 
@@ -129,7 +130,7 @@ class TargetHealth:
         )
         return seconds if moved and now - moved <= _LATELY_S else None
 
-    def is_tried(self, key: HealthKey, now: float) -> bool:
+    def tried_lately(self, key: HealthKey, now: float) -> bool:
         """Whether a call is under way to a target, or failed there within the window."""
         condition = self._conditions.get(key)
         return condition is not None and (condition.under_way > 0 or now - condition.failed_at < WINDOW_S)
@@ -152,8 +153,8 @@ class TargetHealth:
         refused = self._keys.get((key[0], "", key[2])) if self._keys else None
         visit = Visit(key, now, (condition,) if refused is None else (condition, refused))
         for each in visit.conditions:
-            if each.opened and each.trial is None:
-                each.trial = visit
+            if each.opened and not each.on_trial(now):
+                each.begin_trial(visit, now)
         return visit
 
     def first_content(self, visit: Visit, after_s: float, now: float) -> None:

@@ -47,7 +47,7 @@ class RouteOrder:
             case Strategy.LOWEST_LATENCY:
                 latencies = [health.latency_s(each.health_key, now, streaming=self._streaming) for each in targets]
                 tried = [
-                    latency is None and health.is_tried(each.health_key, now)
+                    latency is None and health.tried_lately(each.health_key, now)
                     for latency, each in zip(latencies, targets, strict=True)
                 ]
                 return lowest_latency.order(targets, latencies, tried)
