@@ -6,7 +6,6 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from libs.core.errors import ErrorKind, GatehouseError
@@ -281,7 +280,7 @@ class Call:
         )
 
     def _warnings(self, target: Target, usage: TokenCounts | None) -> tuple[str, ...]:
-        passed_over = (*_told(self._plan.passed_over), *_told(self._passed_over()))
+        passed_over = tuple(each.warning for each in (*self._plan.passed_over, *self._passed_over()))
         if usage is None:
             return (*passed_over, "the provider did not say how many tokens it used; the ledger holds an estimate")
         unlimited = not target.model.max_output_tokens and not target.provider.default_max_output_tokens
@@ -290,9 +289,3 @@ class Call:
             limit = f"the answer was limited to {DEFAULT_OUTPUT_LIMIT} tokens, for the model's limit is not known"
             return (*passed_over, limit)
         return passed_over
-
-
-def _told(passed_over: Sequence[Rejected]) -> Iterator[str]:
-    """What the caller is told of targets that would have come first."""
-    for each in passed_over:
-        yield f"{each.provider_name} was passed over: {each.description}"

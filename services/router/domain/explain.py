@@ -73,7 +73,7 @@ class Explainer:
             state = states.get((target.provider.key, target.provider.origin))
             if state is not None and state.obstacle:
                 plan = plan.without(target, _key_obstacle(state))
-        told = [f"{each.provider_name} was passed over: {each.description}" for each in plan.passed_over]
+        told = [each.warning for each in plan.passed_over]
         age_s = self._config.age_s()
         if age_s > _OLD_S:
             told.append(f"provider_config cannot be reached: the configuration is {age_s:.0f} s old")

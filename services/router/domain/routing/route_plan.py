@@ -76,6 +76,11 @@ class Rejected:
         return self.obstacle.description
 
     @property
+    def warning(self) -> str:
+        """What the caller is told when it would have come first and another target takes its place."""
+        return f"{self.provider_name} was passed over: {self.description}"
+
+    @property
     def violation(self) -> PreconditionViolation:
         """The same in an error's details."""
         return PreconditionViolation(
