@@ -76,8 +76,9 @@ def test_an_import_creates_what_is_missing_in_an_order_that_works(
     result = run("config", "import", str(file), "--yes")
     assert result.exit_code == 0
     assert changes_sent(fake) == [
-        *("CreateProvider", "CreateProvider", "CreateModel", "CreateModel", "CreateRoute", "CreateRoute"),
-        "UpdateRoutingPolicy",
+        *("CreateProvider", "CreateProvider", "CreateModel", "CreateModel"),
+        # Before the routes: what they may name depends on it.
+        *("UpdateRoutingPolicy", "CreateRoute", "CreateRoute"),
     ]
     created = server.held["tenants/acme/providers/openai"]
     assert (created.key, created.limits.requests_per_minute) == ("tenants/acme/keys/prod", 500)
@@ -91,9 +92,9 @@ def test_an_import_creates_what_is_missing_in_an_order_that_works(
         "[2/7] created providers.openai",
         "[3/7] created providers.groq.models.llama",
         "[4/7] created providers.openai.models.gpt-4o-mini",
-        "[5/7] created routes.default",
-        "[6/7] created routes.extraction",
-        "[7/7] updated policy",
+        "[5/7] updated policy",
+        "[6/7] created routes.default",
+        "[7/7] created routes.extraction",
         f"done, live at revision {server.revision}",
     ]
 
@@ -113,12 +114,12 @@ def test_the_difference_is_shown_value_by_value(applied: Configured, run: Run, f
         "    limits: {requests_per_minute: 500} -> nothing",
         "~ providers.openai.models.gpt-4o-mini",
         "    price.output: 0.6 -> 0.7",
+        "~ policy",
+        "    platform_fallback: last -> never",
         "~ routes.default",
         "    targets[0].weight: 3 -> 4",
         "~ routes.extraction",
         "    strategy: priority -> lowest_cost",
-        "~ policy",
-        "    platform_fallback: last -> never",
     ]
     assert result.stderr == "0 to create, 5 to update, 0 to delete\n"
 
@@ -185,13 +186,13 @@ def test_after_a_failure_the_same_command_goes_on(
     fake.fails("CreateRoute", failure(grpc.StatusCode.UNAVAILABLE, "the database is down", "DATABASE_UNAVAILABLE"))
     stopped = run("config", "import", str(file), "--yes")
     assert stopped.exit_code == 1
-    assert "stopped at routes.default: 4 of 7 changes were made" in stopped.stderr
+    assert "stopped at routes.default: 5 of 7 changes were made" in stopped.stderr
     assert "run the same command again to go on from there" in stopped.stderr
     assert "the database is down" in stopped.stderr
     fake.answers["CreateRoute"] = create
     fake.received.clear()
     assert run("config", "import", str(file), "--yes").exit_code == 0
-    assert changes_sent(fake) == ["CreateRoute", "CreateRoute", "UpdateRoutingPolicy"]
+    assert changes_sent(fake) == ["CreateRoute", "CreateRoute"]
 
 
 def test_a_change_of_somebody_else_is_not_overwritten(
@@ -327,3 +328,12 @@ def test_ctrl_c_ends_with_130(run: Run, file: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("gatehouse.cli.config.read_file", interrupted)
     assert run("config", "import", str(file), "--dry-run").exit_code == 130
+
+
+def test_a_file_that_is_not_there_is_told_before_anything_is_asked(run: Run, tmp_path: Path) -> None:
+    missing = run("config", "import", str(tmp_path / "no.yaml"))
+    assert missing.exit_code == 2
+    assert "No such file" in missing.stderr
+    nowhere = run("config", "export", "-o", str(tmp_path / "no" / "x.yaml"))
+    assert nowhere.exit_code == 2
+    assert ".part" not in nowhere.stderr

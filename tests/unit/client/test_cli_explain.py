@@ -108,9 +108,9 @@ def test_an_estimate_shows_what_is_likely_and_what_is_most(fake: FakeGatehouse, 
         ["2", "openai", "gpt-4o-mini", "0", "0", "unknown", "0", "0", "unknown"],
     ]
     assert result.stderr.splitlines() == [
-        "assumed: the catalogue's price",
+        "assumed: the catalogue's price (openai / gpt-4o-mini)",
         "assumed: 4 bytes a token",
-        "assumed: no price is known",
+        "assumed: no price is known (openai / gpt-4o-mini)",
     ]
     assert len(fake.last("EstimateCost").request.generation.messages) == 2
     assert json.loads(run("estimate", "x", "--json").stdout)["revision"] == "42"
@@ -198,4 +198,17 @@ def test_arms_are_compared_with_their_intervals(fake: FakeGatehouse, run: Run) -
 @pytest.mark.parametrize("name", ["writing", "a/b/c", "/x", "tenants/x/routes/y", "A/b"])
 def test_what_names_no_experiment_is_a_usage_error(fake: FakeGatehouse, run: Run, name: str) -> None:
     assert run("experiments", "stats", name).exit_code == 2
+    assert fake.received == []
+
+
+@pytest.mark.parametrize("command", ["explain", "chat", "estimate"])
+def test_a_provider_is_named_as_everywhere_else(fake: FakeGatehouse, run: Run, command: str) -> None:
+    given = {"openai": "openai", "platform/p": "platform/providers/p", "tenant/p": "tenants/acme/providers/p"}
+    for reference, sent in given.items():
+        run(command, "--provider", reference, "Hi")
+        assert fake.received[-1].request.generation.provider == sent
+    fake.received.clear()
+    result = run(command, "--provider", "https://api.openai.com/v1", "Hi")
+    assert result.exit_code == 2
+    assert "--provider" in result.stderr
     assert fake.received == []

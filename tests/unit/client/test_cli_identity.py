@@ -136,3 +136,53 @@ def test_a_wrong_command_is_a_usage_error_and_the_version_is_told() -> None:
     assert CliRunner().invoke(app, ["kyes"]).exit_code == 2
     assert CliRunner().invoke(app, ["keys", "list", "--nonsense"]).exit_code == 2
     assert CliRunner().invoke(app, ["--version"]).stdout.startswith("gatehouse ")
+
+
+def test_an_option_before_the_command_wins_over_the_variable(
+    fake: FakeGatehouse, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_variable, of_option = (jwt.encode({"tenant": "acme", "sub": sub}, "k" * 32) for sub in ("a", "b"))
+    monkeypatch.setenv("GATEHOUSE_TOKEN", of_variable)
+    for arguments, token in (
+        (("keys", "list"), of_variable),
+        (("--token", of_option, "keys", "list"), of_option),
+        (("keys", "list", "--token", of_option), of_option),
+        (("--token", of_variable, "keys", "list", "--token", of_option), of_option),
+    ):
+        run(*arguments)
+        assert fake.last("ListKeys").metadata["authorization"] == f"Bearer {token}"
+    assert run("--profile", "/nowhere/client.json", "keys", "list").exit_code == 1
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "200"])
+def test_help_cuts_nothing_off(columns: str) -> None:
+    for command, words in {
+        ("providers", "create"): ("--default-max-output-tokens <int>", "--default-for-task TASK", "[default: tenant]"),
+        ("routes", "update"): ("--run-experiment / --pause-experiment", "plans=pro+enterprise,", "weight=3,"),
+        ("token",): ("--role <member|tenant_admin|super_admin|service>",),
+    }.items():
+        page = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": columns}).stdout
+        assert "…" not in page.replace(" …", "")
+        for word in words:
+            assert word in " ".join(page.split())
+    page = CliRunner().invoke(app, ["routes", "create", "--help"], env={"COLUMNS": columns}).stdout
+    example = "gatehouse routes create default --target openai/gpt-4o:weight=1 --target groq/llama:weight=3"
+    assert f"  {example}\n" in page
+
+
+def test_a_wrong_word_is_told_with_those_there_are(run: Run) -> None:
+    result = run("usage", "stats", "--by", "modle")
+    assert result.exit_code == 2
+    assert "'modle' is not one of 'provider', 'model'" in " ".join(result.stderr.split())
+    assert "Value error" not in result.stderr
+
+
+def test_a_name_of_something_else_is_refused_with_the_right_form(run: Run) -> None:
+    for arguments, form in (
+        (("providers", "get", "platform/sandbox"), "platform/providers/ID"),
+        (("providers", "get", "http://127.0.0.1/v1"), "tenants/acme/providers/ID"),
+        (("models", "get", "openai/gpt-4o"), "tenants/acme/providers/PROVIDER/models/ID"),
+    ):
+        result = run(*arguments)
+        assert result.exit_code == 2
+        assert form in result.stderr

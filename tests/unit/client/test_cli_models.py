@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import grpc
 import pytest
 from gatehouse.cli.model_inputs import ABILITIES
 from gatehouse.providerconfig.v1.model_pb2 import Model, ModelPrice
@@ -21,9 +22,11 @@ from gatehouse.providerconfig.v1.model_service_pb2 import (
 from gatehouse.providerconfig.v1.provider_pb2 import Capabilities
 from gatehouse.router.v1 import generation_service_pb2
 from gatehouse.router.v1.generation_service_pb2 import AvailableModel
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import error_details_pb2
 from google.type.money_pb2 import Money
 
-from tests.unit.client.fake_gatehouse import FakeGatehouse
+from tests.unit.client.fake_gatehouse import FakeGatehouse, failure
 from tests.unit.client.samples import MODEL, PROVIDER
 
 Run = Callable[..., Any]
@@ -181,3 +184,20 @@ def test_what_can_be_used_is_listed_and_why_not_the_rest(fake: FakeGatehouse, ru
     assert fake.last("router.ListModels").request.usable_only
     fake.answers["router.ListModels"] = lambda _: generation_service_pb2.ListModelsResponse()
     assert "you can use no model" in run("models", "available", "--usable-only").stderr
+
+
+def test_a_provider_that_was_asked_just_now_is_asked_again_when_it_may(
+    fake: FakeGatehouse, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer, paused = fake.answers["SyncModels"], []
+
+    def pause(seconds: float) -> None:
+        paused.append(seconds)
+        fake.answers["SyncModels"] = answer
+
+    monkeypatch.setattr("gatehouse.cli.models.time.sleep", pause)
+    for seconds, exit_code in ((3, 0), (60, 1)):
+        soon = error_details_pb2.RetryInfo(retry_delay=Duration(seconds=seconds))
+        fake.fails("SyncModels", failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "just now", "TEST_TOO_SOON", soon))
+        assert run("models", "sync", "openai").exit_code == exit_code
+    assert paused == [3]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gatehouse.cli.inputs import labels_of
+from gatehouse.cli.inputs import labels_of, provider_of
 
 if TYPE_CHECKING:
     from gatehouse.operations.generation import GenerationOptions
@@ -18,7 +18,10 @@ PromptArgument = Annotated[
     str | None, typer.Argument(metavar="[PROMPT]", help="What would be asked; - is standard input.")
 ]
 ModelOption = Annotated[str | None, typer.Option("--model", help="The model a call would name.")]
-ProviderOption = Annotated[str | None, typer.Option("--provider", help="The provider a call would name.")]
+ProviderOption = Annotated[
+    str | None,
+    typer.Option("--provider", help="The provider a call would name: openai (the nearest), platform/openai."),
+]
 TaskOption = Annotated[
     str | None, typer.Option("--task", help="What the call is for: routes and preferences go by it.")
 ]
@@ -36,6 +39,7 @@ RevisionOption = Annotated[
 
 
 def call_options(
+    parent: str,
     *,
     model: str | None = None,
     provider: str | None = None,
@@ -46,12 +50,12 @@ def call_options(
     revision: int | None = None,
     label: list[str] | None = None,
 ) -> GenerationOptions:
-    """The options that were given."""
+    """The options that were given; `parent` is the tenant of `tenant/openai`. Raises BadParameter."""
     options: GenerationOptions = {"labels": labels_of(label)}
     if model is not None:
         options["model"] = model
     if provider is not None:
-        options["provider"] = provider
+        options["provider"] = provider_of(provider, parent, "--provider")
     if task is not None:
         options["task"] = task
     if session is not None:

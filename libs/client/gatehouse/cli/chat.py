@@ -14,7 +14,7 @@ from gatehouse.cli.command import command
 from gatehouse.cli.failures import show_failure
 from gatehouse.cli.inputs import LabelOption
 from gatehouse.cli.output import as_document, cost, milliseconds, print_json, short
-from gatehouse.cli.session import Session
+from gatehouse.cli.session import Owner, Session
 from gatehouse.cli.terminal import console, note, printable, stdin_is_terminal
 from gatehouse.errors import GatehouseError
 
@@ -118,6 +118,7 @@ def chat(
     Ctrl-C cancels the call: the provider stops and what was used until then is recorded.
     """
     options = call_options(
+        session.parent(Owner.TENANT),
         model=model,
         provider=provider,
         task=task,

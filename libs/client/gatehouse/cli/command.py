@@ -10,6 +10,7 @@ from typing import Annotated, Any, Concatenate, ParamSpec, get_type_hints
 import typer
 
 from gatehouse.cli.failures import show_failure
+from gatehouse.cli.help_page import HelpfulCommand, HelpfulGroup, example_lines
 from gatehouse.cli.session import Options, Session
 from gatehouse.errors import GatehouseError
 from gatehouse.profile import PROFILE_VARIABLE, ProfileError
@@ -61,7 +62,12 @@ _SHARED = {
 def group(name: str, help_text: str, *examples: str) -> typer.Typer:
     """A command that has commands."""
     return typer.Typer(
-        name=name, help=help_text, epilog=example_lines(examples), no_args_is_help=True, rich_markup_mode="rich"
+        name=name,
+        cls=HelpfulGroup,
+        help=help_text,
+        epilog=example_lines(examples),
+        no_args_is_help=True,
+        rich_markup_mode="rich",
     )
 
 
@@ -76,6 +82,7 @@ def command(
     def register(function: Callable[Concatenate[Session, P], None]) -> Callable[Concatenate[Session, P], None]:
         app.command(
             name,
+            cls=HelpfulCommand,
             epilog=example_lines(examples),
             context_settings={"allow_extra_args": extra_arguments},
         )(_with_session(function))
@@ -100,7 +107,7 @@ def _with_session(function: Callable[..., None]) -> Callable[..., None]:
 
     def run(**values: Any) -> None:
         ctx: typer.Context = values["ctx"] if has_context else values.pop("ctx")
-        options = Options(**{name: values.pop(name) for name in _SHARED}).over(ctx.find_root().obj)
+        options = _options(ctx, {name: values.pop(name) for name in _SHARED})
         session = Session(options)
         try:
             function(session, **values)
@@ -120,17 +127,16 @@ def _with_session(function: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def _options(ctx: typer.Context, values: dict[str, Any]) -> Options:
+    before: Options | None = ctx.find_root().obj
+    if before is not None:
+        # What stands before the command has read the same variables: they must not win over an option given there.
+        variables = {name for name in values if getattr(ctx.get_parameter_source(name), "name", "") == "ENVIRONMENT"}
+        values = {name: value for name, value in values.items() if name not in variables}
+    return Options(**values).over(before)
+
+
 def flowing(docstring: str) -> str:
     """A docstring without the line breaks inside its paragraphs, which would break its lines in the help as well."""
     paragraphs = inspect.cleandoc(docstring).split("\n\n")
     return "\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs)
-
-
-def example_lines(examples: tuple[str, ...]) -> str | None:
-    """Examples as the end of a help page."""
-    if not examples:
-        return None
-    # Rich help keeps a line per paragraph.
-    return "\n\n".join(
-        ["[dim]Examples[/]", *(f"[cyan]{example.replace('[', chr(92) + '[')}[/]" for example in examples)]
-    )

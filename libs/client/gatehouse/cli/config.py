@@ -136,11 +136,11 @@ def import_config(
         raise typer.BadParameter(
             "goes with --from litellm: no other file may hold keys", param_hint="--allow-inline-keys"
         )
-    if not dry_run:
-        require_consent(yes=yes)
     if str(file) == "-" and not (yes or dry_run):
         raise typer.BadParameter("standard input is the file, so nobody can be asked: add --yes", param_hint="--yes")
     content = read_file(file, "FILE")
+    if not dry_run:
+        require_consent(yes=yes)
     keys: KeyPlan | None = None
     translation: Translation | None = None
     with told_by_line(file):

@@ -63,7 +63,8 @@ def stats(
     show_table(
         response.arms,
         columns,
-        empty=f"no calls of {name} in this time; whose arm is whose: gatehouse explain --task {name.split('/')[3]}",
+        empty=f"no calls of {name} in this time; what runs: gatehouse routes list; whose arm you are: "
+        f"gatehouse explain --task {name.split('/')[3]}",
     )
     if response.arms:
         note("in parentheses: 95 % confidence. Where the ranges of two arms do not meet, the difference is no chance")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import typer
@@ -21,7 +22,7 @@ from gatehouse.cli.call_inputs import (
 from gatehouse.cli.command import command
 from gatehouse.cli.inputs import LabelOption
 from gatehouse.cli.output import Column, as_document, cost, milliseconds, print_json, short, show_lines, show_table
-from gatehouse.cli.session import Session
+from gatehouse.cli.session import Owner, Session
 from gatehouse.cli.terminal import note
 from gatehouse.money import nano_usd
 
@@ -71,6 +72,7 @@ def explain(
     It is the call of --user: preferences, profile and plan are that user's, as the token says.
     """
     options = call_options(
+        session.parent(Owner.TENANT),
         model=model,
         provider=provider,
         task=task,
@@ -104,6 +106,7 @@ def estimate(
 ) -> None:
     """Show what a call would cost at each target it could go to: likely, and at most. Nothing is called."""
     options = call_options(
+        session.parent(Owner.TENANT),
         model=model,
         provider=provider,
         task=task,
@@ -133,9 +136,17 @@ def estimate(
         columns,
         empty="no target can serve this call: `gatehouse explain` says why",
     )
-    assumptions = dict.fromkeys(text for each in response.estimates for text in each.assumptions)
-    for text in assumptions:
-        note(f"assumed: {text}")
+    for text, models in _assumptions(response.estimates).items():
+        of = "" if len(models) == len(response.estimates) else f" ({', '.join(models)})"
+        note(f"assumed: {text}{of}")
+
+
+def _assumptions(estimates: Iterable[CostEstimate]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for each in estimates:
+        for text in each.assumptions:
+            found.setdefault(text, []).append(f"{short(each.target.provider)} / {each.target.model}")
+    return found
 
 
 def show_trace(trace: RouteTrace) -> None:

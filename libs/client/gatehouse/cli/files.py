@@ -59,9 +59,7 @@ def new_file(file: Path, *, replace: bool) -> Iterator[Path]:
         yield part
         part.replace(file)
     except OSError as error:
-        raise typer.BadParameter(
-            f"{error.filename or file} cannot be written: {error.strerror}", param_hint="--output"
-        ) from None
+        raise typer.BadParameter(f"{file} cannot be written: {error.strerror}", param_hint="--output") from None
     finally:
         part.unlink(missing_ok=True)
 

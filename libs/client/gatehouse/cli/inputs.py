@@ -19,7 +19,9 @@ OwnerOption = Annotated[
         help="Whose it is: your tenant, your user, or the platform (needs a super_admin token).",
     ),
 ]
-LabelOption = Annotated[list[str] | None, typer.Option("--label", help="name=value; may be given more than once.")]
+LabelOption = Annotated[
+    list[str] | None, typer.Option("--label", metavar="NAME=VALUE", help="May be given more than once.")
+]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Let Gatehouse check everything and say what would be; nothing is changed.")
@@ -93,6 +95,19 @@ def dollars_of(text: str, scale: Callable[[Decimal], int], hint: str) -> int:
         raise typer.BadParameter(f"{text!r} is not an amount of dollars such as 0.15", param_hint=hint) from None
     except ValueError as error:
         raise typer.BadParameter(f"{text!r} {error}", param_hint=hint) from None
+
+
+def provider_of(reference: str, parent: str, hint: str) -> str:
+    """A provider as calls of `parent` name it. Raises BadParameter.
+
+    A bare id stays one: the server takes the nearest of the user's, the tenant's and the platform's providers.
+    """
+    from gatehouse.references import ID, provider_name
+
+    try:
+        return reference if ID.fullmatch(reference) else provider_name(reference, parent)
+    except ValueError as error:
+        raise typer.BadParameter(f"{reference!r} {error}", param_hint=hint) from None
 
 
 def choice_of(reference: str, parent: str, hint: str) -> tuple[str, str]:

@@ -31,12 +31,13 @@ from gatehouse.cli.command import (
     TenantOption,
     TokenOption,
     UserOption,
-    example_lines,
 )
+from gatehouse.cli.help_page import HelpfulGroup, example_lines
 from gatehouse.cli.session import Options
 
 app = typer.Typer(
     name="gatehouse",
+    cls=HelpfulGroup,
     help="Gatehouse, the gateway for LLM calls: ask models, manage keys, providers and routes, read what was used.\n\n"
     "Connection options can stand before or after a command. The exit code is 0 on success, 1 on failure, 2 for a "
     "wrong command line and 130 after Ctrl-C; `config import --dry-run --exit-code` gives 3 when something differs.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -41,11 +43,15 @@ from gatehouse.cli.output import (
 from gatehouse.cli.provider_view import capabilities, note_still_named
 from gatehouse.cli.session import Owner, Session
 from gatehouse.cli.terminal import confirm, note
+from gatehouse.errors import GatehouseError
 from gatehouse.money import format_nano_usd
 
 if TYPE_CHECKING:
     from gatehouse.operations.models import ModelFields
     from gatehouse.providerconfig.v1.model_pb2 import Model, ModelPrice
+    from gatehouse.providerconfig.v1.model_service_pb2 import SyncModelsResponse
+
+_LONGEST_PAUSE_S = 10
 
 app = group(
     "models",
@@ -218,7 +224,7 @@ def sync(
 ) -> None:
     """Read the provider's own list of models and add those that are missing here. What is here stays as it is."""
     name = session.name(owner, "providers", provider)
-    response = session.client.models.sync(name, enable=enable, validate_only=dry_run)
+    response = _synced(session, name, enable=enable, dry_run=dry_run)
     if session.as_json:
         print_json(as_document(response))
         return
@@ -237,6 +243,19 @@ def sync(
 
 
 available_models.register(app)
+
+
+def _synced(session: Session, name: str, *, enable: bool, dry_run: bool) -> SyncModelsResponse:
+    try:
+        return session.client.models.sync(name, enable=enable, validate_only=dry_run)
+    except GatehouseError as error:
+        # A provider is asked at most every few seconds, and `providers test` is what stands before this.
+        pause = error.retry_after
+        if error.reason != "TEST_TOO_SOON" or pause is None or pause > _LONGEST_PAUSE_S:
+            raise
+    note(f"{name} was asked just now; it is asked again in {math.ceil(pause)} s")
+    time.sleep(pause)
+    return session.client.models.sync(name, enable=enable, validate_only=dry_run)
 
 
 def _columns() -> list[Column[Model]]:

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from gatehouse.providerconfig.v1.provider_pb2 import ProviderTest
 
 _NEXT = {
-    "bad_key": "enter a valid key: gatehouse keys rotate KEY",
-    "key_unusable": "look at the key: gatehouse keys get KEY",
-    "wrong_endpoint": "correct the address: gatehouse providers update PROVIDER --base-url …",
-    "unknown_model": "see what it has: gatehouse models sync PROVIDER --dry-run",
+    "bad_key": "enter a valid key: gatehouse keys rotate {key}",
+    "key_unusable": "look at the key: gatehouse keys get {key}",
+    "wrong_endpoint": "correct the address: gatehouse providers update {provider} --base-url …",
+    "unknown_model": "see what it has: gatehouse models sync {provider} --dry-run",
 }
 
 
@@ -93,7 +93,7 @@ def try_out(
         material = _material(key, from_env, key_stdin=key_stdin)
         found = session.client.providers.test_unsaved(name, type=provider_type, api_key=material, model=model, **fields)
     show_test(found, session, name=name)
-    _conclude(found, saved=provider_type is None)
+    _conclude(found, session, name if provider_type is None else "")
 
 
 def _material(key: str | None, from_env: str | None, *, key_stdin: bool) -> str:
@@ -102,10 +102,11 @@ def _material(key: str | None, from_env: str | None, *, key_stdin: bool) -> str:
     return read_key(from_env) if from_env is not None or key_stdin else ""
 
 
-def _conclude(found: ProviderTest, *, saved: bool) -> None:
+def _conclude(found: ProviderTest, session: Session, saved: str) -> None:
     word = outcome(found)
     if word == "ok":
         return
     if saved and word in _NEXT:
-        note(_NEXT[word])
+        key = session.client.providers.get(saved).key if "{key}" in _NEXT[word] else ""
+        note(_NEXT[word].format(provider=session.reference(saved), key=session.reference(key)))
     raise typer.Exit(1)

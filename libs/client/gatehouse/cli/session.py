@@ -107,8 +107,15 @@ class Session:
         parent, found, resource_id = resource.rpartition(f"/{collection}/")
         if not (parent and found and resource_id) or "/" in resource_id:
             # It is not repeated: it could be anything, a key among them.
-            raise typer.BadParameter(f"give an id, or a name such as tenants/{self.tenant}/{collection}/ID")
+            owner_name = "platform" if resource.startswith("platform/") else self.parent(Owner.TENANT)
+            place = "providers/PROVIDER/models" if collection == "models" else collection
+            raise typer.BadParameter(f"give an id, or a name such as {owner_name}/{place}/ID")
         return resource
+
+    def reference(self, name: str) -> str:
+        """The shortest way to give a command the resource `name`: its id when it is the tenant's own."""
+        owner, _, rest = name.partition(f"{self.parent(Owner.TENANT)}/")
+        return name if owner or rest.count("/") != 1 else rest.partition("/")[2]
 
     def close(self) -> None:
         """Close the client, if one was made."""

@@ -154,6 +154,8 @@ def _read(root: Entries, configuration: Configuration, reading: Reading) -> None
             case _ if key in known:
                 reading.lines[key] = root.lines[key]
                 _section(key, node, configuration, reading)
+            case "model_list":
+                reading.wrong(node, key, "is of LiteLLM's config.yaml: add --from litellm")
             case _ if any(key in sections for sections in SECTIONS.values()):
                 owners = " or a ".join(owner for owner, sections in SECTIONS.items() if key in sections)
                 reading.wrong(node, key, f"a {word} has none; they belong to a {owners}: see --owner")

@@ -83,7 +83,8 @@ class Shape:
                 wrong = wrong or read is WRONG
         for each in self.fields:
             if each.required and each.key not in node.entries:
-                reading.wrong(node, joined(path, each.key), "is missing")
+                choice = f"; one of {', '.join(each.kind.words)}" if isinstance(each.kind, Word) else ""
+                reading.wrong(node, joined(path, each.key), f"is missing{choice}")
                 wrong = True
         return WRONG if wrong else self.message(**values)
 

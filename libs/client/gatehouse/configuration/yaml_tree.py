@@ -84,7 +84,8 @@ def parse_yaml(content: bytes, problems: Problems) -> Node | None:
         problems.add(0, "", "the file is not UTF-8 text")
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        problems.add(0 if mark is None else mark.line + 1, "", f"not YAML: {error.problem or error.context}")
+        tab = "; lines are indented with spaces, never with tabs" if b"\n\t" in content else ""
+        problems.add(0 if mark is None else mark.line + 1, "", f"not YAML: {error.problem or error.context}{tab}")
     except yaml.YAMLError:
         problems.add(0, "", "not YAML: it holds characters that a text file does not have")
     except _Unusable as error:
@@ -146,13 +147,18 @@ class _Builder:
                 self._refuse_tag(event.tag, line)
                 if len(self._stack) >= MAX_DEPTH:
                     raise _Unusable(line, "", f"nested deeper than {MAX_DEPTH} levels")
-                self._stack.append(_Frame(line, event.anchor, isinstance(event, yaml.MappingStartEvent)))
+                self._stack.append(_Frame(self._begin(line), event.anchor, isinstance(event, yaml.MappingStartEvent)))
             case yaml.SequenceEndEvent() | yaml.MappingEndEvent():
                 frame = self._stack.pop()
                 node: Node = self._mapping(frame) if frame.is_mapping else _list(frame)
                 self._finish(node, frame.anchor, frame.line)
             case _:
                 pass
+
+    def _begin(self, line: int) -> int:
+        """Where people look for a list or mapping that begins on `line`: at its key, which may stand further up."""
+        outer = self._stack[-1] if self._stack else None
+        return line if outer is None or outer.key is None else outer.key_line
 
     def _finish(self, node: Node, anchor: str | None, line: int) -> None:
         if anchor is not None:

@@ -135,8 +135,8 @@ profiles: {}
 """
     ) == [
         "line 1: version: must be 1: this version of gatehouse reads no other",
+        "line 3: providers.openai.type: is missing",
         "line 4: providers.openai.prority: is not known here; did you mean priority?",
-        "line 4: providers.openai.type: is missing",
         "line 5: providers.openai.timeouts.connect: must be a duration such as 250ms, 30s, 5m or 1h",
         "line 5: providers.openai.timeouts.idle: must be a duration from 10ms to 1d",
         "line 6: providers.openai.limits.requests_per_minute: must be a whole number from 0 to 10,000,000",
@@ -235,3 +235,16 @@ def test_one_route_is_read_from_a_file_of_its_own() -> None:
 @pytest.mark.parametrize("text", ["", "- a", "text"])
 def test_what_is_no_document_is_refused(text: str) -> None:
     assert problems(text) == ["line 1: the file must be a mapping of version, owner, providers, routes, policy"]
+
+
+def test_a_mistake_in_a_list_or_mapping_is_told_where_its_key_stands() -> None:
+    assert problems("provider:\n\n  openai:\n    type: openai\nroutes:\n\n  x:\n    targets:\n    - provider: a\n") == [
+        "line 1: provider: is not known here; did you mean providers?",
+        f"line 7: routes.x.strategy: is missing; {STRATEGIES.removeprefix('must be ')}",
+    ]
+
+
+def test_a_file_of_litellm_is_told_how_it_is_read() -> None:
+    assert problems("model_list:\n- model_name: a\n") == [
+        "line 1: model_list: is of LiteLLM's config.yaml: add --from litellm"
+    ]
