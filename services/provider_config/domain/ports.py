@@ -99,6 +99,10 @@ class Models(Protocol):
         """Store a new model of `provider`. Raises AlreadyExists `MODEL_EXISTS`."""
         ...
 
+    def add_all(self, models: Sequence[Model], provider: Provider) -> None:
+        """Store new models of `provider`, of which none is there yet; thousands are stored at once."""
+        ...
+
     def put(self, model: Model) -> None:
         """Store a new version of a model."""
         ...

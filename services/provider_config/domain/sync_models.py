@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -70,32 +72,48 @@ class ModelSync:
         if tried.finding.outcome is not ProviderTestOutcome.OK:
             await self.probing.store.write(partial(_note_failure, command=command, tried=tried, now=now))
             raise provider_list_failed(command.name, tried.finding)
-        return await self.probing.store.write(partial(self._add, command=command, tried=tried, now=now))
+        # Nobody else can change anything while a transaction runs: what takes long comes before.
+        made = await asyncio.to_thread(self._made, command, tried)
+        return await self.probing.store.write(partial(self._add, command=command, tried=tried, made=made, now=now))
 
-    def _add(self, transaction: Transaction, *, command: SyncModels, tried: Tried, now: datetime) -> SyncedModels:
+    def _made(self, command: SyncModels, tried: Tried) -> Mapping[str, Model]:
+        """A new model for each of the list's ids that a resource's id can be made of, by the provider's own."""
+        if tried.provider is None:
+            raise AssertionError("lists are read of stored providers only")
+        return {
+            provider_model_id: new_model(
+                tried.provider,
+                ModelName(command.name, model_id),
+                ModelSettings(provider_model_id=provider_model_id, enabled=command.enable),
+                self.catalogue,
+                uid=self.new_uid(),
+                now=command.act.now,
+            )
+            for provider_model_id in tried.finding.model_ids
+            if (model_id := model_id_for(provider_model_id)) is not None
+        }
+
+    def _add(
+        self,
+        transaction: Transaction,
+        *,
+        command: SyncModels,
+        tried: Tried,
+        made: Mapping[str, Model],
+        now: datetime,
+    ) -> SyncedModels:
         provider = _put_test(transaction, tried, now)
         if provider is None:
             raise provider_changed_meanwhile(command.name)
         listed = tried.finding.model_ids
         present = list(_all_models(transaction, provider))
         known = {model.settings.provider_model_id for model in present}
-        ids, skipped = _new_ids([each for each in listed if each not in known], {model.name.model for model in present})
-        added = [
-            new_model(
-                provider,
-                ModelName(provider.name, model_id),
-                ModelSettings(provider_model_id=provider_model_id, enabled=command.enable),
-                self.catalogue,
-                uid=self.new_uid(),
-                now=command.act.now,
-            )
-            for model_id, provider_model_id in ids
-        ]
+        missing = [each for each in listed if each not in known]
+        added, skipped = _new_models(missing, made, {model.name.model for model in present})
         check_scope_size(transaction, provider.name.owner, grows_by=sum(map(model_bytes, added)))
         revision = 0
         if not command.validate_only:
-            for model in added:
-                transaction.models.add(model, provider)
+            transaction.models.add_all(added, provider)
             if added:
                 revision = transaction.advance(provider.scope, provider.name)
         details = {"outcome": tried.finding.outcome.value, "added": "0" if command.validate_only else str(len(added))}
@@ -119,19 +137,19 @@ def model_id_for(provider_model_id: str) -> str | None:
     return made if is_id(made) else None
 
 
-def _new_ids(missing: Sequence[str], taken: set[str]) -> tuple[list[tuple[str, str]], list[str]]:
-    """Those of `missing` that can be added, by the id they get, and those that cannot."""
-    taken = set(taken)
-    ids: list[tuple[str, str]] = []
+def _new_models(
+    missing: Sequence[str], made: Mapping[str, Model], taken: AbstractSet[str]
+) -> tuple[list[Model], list[str]]:
+    """The models `made` of those of `missing` that can be added, by name, and those that cannot."""
+    new: dict[str, Model] = {}
     skipped: list[str] = []
     for provider_model_id in missing:
-        model_id = model_id_for(provider_model_id)
-        if model_id is None or model_id in taken:
+        model = made.get(provider_model_id)
+        if model is None or model.name.model in taken or model.name.model in new:
             skipped.append(provider_model_id)
         else:
-            taken.add(model_id)
-            ids.append((model_id, provider_model_id))
-    return sorted(ids), skipped
+            new[model.name.model] = model
+    return [new[model_id] for model_id in sorted(new)], skipped
 
 
 def _not_listed(present: Sequence[Model], listed: Sequence[str]) -> list[ModelName]:

@@ -88,9 +88,13 @@ class SqlModels:
 
     def add(self, model: Model, provider: Provider) -> None:
         """Store a new model of `provider`. Raises AlreadyExists `MODEL_EXISTS`."""
-        identity = {"uid": model.uid, "provider_uid": provider.uid, "id": model.name.model}
         with on_duplicate(model_exists(model.name)):
-            self._connection.execute(insert(models).values(**identity, **_values(model)))
+            self._connection.execute(insert(models).values(_row(model, provider)))
+
+    def add_all(self, new: Sequence[Model], provider: Provider) -> None:
+        """Store new models of `provider`, of which none is there yet."""
+        if new:
+            self._connection.execute(insert(models), [_row(model, provider) for model in new])
 
     def put(self, model: Model) -> None:
         """Store a new version of a model."""
@@ -99,6 +103,11 @@ class SqlModels:
     def remove(self, model: Model) -> None:
         """Remove a model."""
         self._connection.execute(delete(models).where(models.c.uid == model.uid))
+
+
+def _row(model: Model, provider: Provider) -> dict[str, Any]:
+    identity = {"uid": model.uid, "provider_uid": provider.uid, "id": model.name.model}
+    return identity | _values(model)
 
 
 def _values(model: Model) -> dict[str, Any]:

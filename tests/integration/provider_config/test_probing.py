@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -406,6 +406,29 @@ class TestSyncing:
         await change(prober.store, display_name="Ours")
         prober.router.free.set()
         assert len((await syncing).added) == 2
+
+    async def test_nobody_waits_for_the_database_while_the_catalogue_is_asked(
+        self, prober: Prober, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        writing: list[object] = []
+        asked: list[bool] = []
+        write = prober.store.write
+
+        async def watched(work: Callable[[Transaction], object]) -> object:
+            writing.append(work)
+            try:
+                return await write(work)
+            finally:
+                writing.pop()
+
+        class Asked(FakeCatalogue):
+            def facts(self, provider_type: str, provider_model_id: str) -> KnownModel:
+                asked.append(bool(writing))
+                return super().facts(provider_type, provider_model_id)
+
+        monkeypatch.setattr(prober.store, "write", watched)
+        assert ids((await sync(prober, catalogue=Asked())).added) == list(LISTED)
+        assert asked == [False, False]
 
     async def test_a_model_that_somebody_adds_meanwhile_is_not_added_twice(self, prober: Prober) -> None:
         prober.router.free.clear()

@@ -167,6 +167,10 @@ class _Models:
             raise model_exists(model.name)
         self._state.models[model.name] = model
 
+    def add_all(self, models: Sequence[Model], provider: Provider) -> None:
+        for model in models:
+            self.add(model, provider)
+
     def put(self, model: Model) -> None:
         self._state.models[model.name] = model
 
