@@ -211,6 +211,10 @@ class Snapshot:
         """The fleets a user may use of this scope, its own first; only those with any provider."""
         return [fleet for fleet in (self.fleet_of(user), self.fleet) if fleet.providers]
 
+    def allows_platform(self, user: str | None) -> bool:
+        """Whether the platform's providers may serve a user: always one who has no others."""
+        return self.policy.platform_last or not self.fleets(user)
+
     def active_profile(self, user: str | None) -> Profile | None:
         """The profile a user has switched to."""
         preferences = self.preferences.get(user or "")

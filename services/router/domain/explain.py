@@ -49,7 +49,7 @@ class ModelPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthReport:
-    """How the targets do that the caller may see, and how current the configuration is."""
+    """How the targets do that may serve the caller, and how current the configuration is."""
 
     targets: tuple[TargetReport, ...]
     connected: bool
@@ -114,7 +114,9 @@ class Explainer:
     async def health(self, context: CallContext) -> HealthReport:
         """How the targets do that this router called lately. Raises when no configuration arrives."""
         configuration = await self._planner.configuration(context)
-        fleets = (*configuration.tenant.fleets(context.user), configuration.platform.fleet)
+        fleets = configuration.tenant.fleets(context.user)
+        if configuration.tenant.allows_platform(context.user):
+            fleets.append(configuration.platform.fleet)
         health, now = self._planner.admission.health, time.monotonic()
         found = [
             report

@@ -246,3 +246,18 @@ async def test_health_is_of_the_caller_s_targets_that_were_called() -> None:
         ("tenants/acme/providers/zeta", "a", BreakerState.CLOSED, 1)
     ]
     assert (report.connected, report.age_s, report.revision) == (True, 0.25, 7)
+
+
+@pytest.mark.parametrize(
+    ("own", "platform_last", "told"), [(True, False, False), (True, True, True), (False, False, True)]
+)
+async def test_how_the_platform_s_providers_do_is_for_those_they_may_serve(
+    own: bool, platform_last: bool, told: bool
+) -> None:
+    common = provider("common", owner=Owner())
+    world = World(
+        config=FakeConfig(configuration([provider("one")] if own else [], [common], platform_last=platform_last))
+    )
+    world.health.enter((common.name, "small", common.key), 1.0)
+    report = await world.explainer().health(context())
+    assert [each.key[0] for each in report.targets] == ([common.name] if told else [])

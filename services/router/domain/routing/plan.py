@@ -119,7 +119,7 @@ class _Planning:
             user=caller.user,
             plan=plan,
             only=profile.providers if profile is not None else frozenset(),
-            platform_allowed=not self._fleets or tenant.policy.platform_last,
+            platform_allowed=tenant.allows_platform(caller.user),
             last_served=circumstances.last_served,
         )
         self._experiment_name = self._arm = ""

@@ -50,7 +50,7 @@ def visible_models(caller: Owner, configuration: Configuration, circumstances: C
         user=caller.user,
         plan="",
         only=profile.providers if profile is not None else frozenset(),
-        platform_allowed=not tenant.fleets(caller.user) or tenant.policy.platform_last,
+        platform_allowed=tenant.allows_platform(caller.user),
         last_served=None,
     )
     found: list[VisibleModel] = []
