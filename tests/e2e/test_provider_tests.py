@@ -10,6 +10,7 @@ import pytest
 from gatehouse import AsyncClient, FailedPrecondition, GatehouseError, ResourceExhausted
 from gatehouse.keyvault.v1 import key_pb2
 from gatehouse.providerconfig.v1 import provider_pb2
+from gatehouse.router.v1 import provider_health_service_pb2 as health_pb2
 
 from libs.sandbox.server import DEFAULT_MODELS
 from tests.e2e.test_canary import places
@@ -53,6 +54,22 @@ async def test_a_test_tells_whether_the_key_works_and_sets_its_condition_right(s
         shown = await client.providers.get(provider)
         assert shown.last_test.outcome == provider_pb2.PROVIDER_TEST_OUTCOME_KEY_UNUSABLE
         assert "disabled" in shown.last_test.message
+
+
+async def test_a_key_that_passes_a_test_rests_no_longer(stack: LocalStack) -> None:
+    tenant, material = "mended", "sk-sandbox-mended-0001"
+    async with stack.client(tenant=tenant) as client, aiohttp.ClientSession() as http:
+        revision = await stack.give_provider(client, tenant, material)
+        rule = {"key_suffix": material[-11:], "times": 1, "action": {"status": 401}}
+        async with http.post(f"{stack.sandbox_url}/_sandbox/rules", json={"rules": [rule]}) as response:
+            assert response.status == 200
+        with pytest.raises(FailedPrecondition):
+            await client.generate("Hello?", revision=revision)
+        (resting,) = (await client.health()).targets
+        assert resting.state == health_pb2.BREAKER_STATE_OPEN
+        assert await tried(client, f"tenants/{tenant}/providers/main") == "OK"
+        (rested,) = (await client.health()).targets
+        assert rested.state == health_pb2.BREAKER_STATE_CLOSED
 
 
 async def test_a_key_typed_in_is_tried_and_written_nowhere(stack: LocalStack) -> None:
