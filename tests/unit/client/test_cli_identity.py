@@ -154,7 +154,7 @@ def test_an_option_before_the_command_wins_over_the_variable(
     assert run("--profile", "/nowhere/client.json", "keys", "list").exit_code == 1
 
 
-@pytest.mark.parametrize("columns", ["40", "80", "200"])
+@pytest.mark.parametrize("columns", ["60", "80", "200"])
 def test_help_cuts_nothing_off(columns: str) -> None:
     for command, words in {
         ("providers", "create"): ("--default-max-output-tokens <int>", "--default-for-task TASK", "[default: tenant]"),

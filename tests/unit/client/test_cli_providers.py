@@ -297,11 +297,13 @@ def test_versions_and_rollback(fake: FakeGatehouse, run: Run) -> None:
     assert len(json.loads(run("providers", "versions", "openai", "--json").stdout)) == 2
 
 
-def test_a_failed_test_says_which_command_mends_it(fake: FakeGatehouse, run: Run) -> None:
+@pytest.mark.parametrize(
+    ("key", "reference"), [("tenants/acme/keys/prod", "prod"), ("platform/keys/prod", "platform/keys/prod")]
+)
+def test_a_failed_test_says_which_command_mends_it(fake: FakeGatehouse, run: Run, key: str, reference: str) -> None:
     bad = ProviderTest(time=NOON, outcome=PROVIDER_TEST_OUTCOME_BAD_KEY, message="it refuses the key")
     fake.answers["TestProvider"] = lambda _: Found(test=bad)
-    for key, reference in (("tenants/acme/keys/prod", "prod"), ("platform/keys/prod", "platform/keys/prod")):
-        fake.answers["GetProvider"] = lambda _, key=key: GetProviderResponse(provider=Provider(name="p", key=key))
-        result = run("providers", "test", "openai")
-        assert result.exit_code == 1
-        assert f"gatehouse keys rotate {reference}\n" in result.stderr
+    fake.answers["GetProvider"] = lambda _: GetProviderResponse(provider=Provider(name=PROVIDER.name, key=key))
+    result = run("providers", "test", "openai")
+    assert result.exit_code == 1
+    assert f"gatehouse keys rotate {reference}\n" in result.stderr
