@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from libs.core.errors import GatehouseError
 from libs.core.money import NanoUsd
@@ -93,23 +95,22 @@ class Explainer:
     async def models(self, context: CallContext, *, usable_only: bool, after: Place | None, at_most: int) -> ModelPage:
         """The models the caller may see, after a place in their order. Raises when no configuration arrives."""
         configuration = await self._planner.configuration(context)
-        found = visible_models(Owner(context.tenant, context.user), configuration, self._planner.circumstances(seed=0))
-        states, warnings = await self._key_states(each.provider for each in found if each.obstacle is None)
-        judged: list[VisibleModel] = []
-        for each in found:
-            state = states.get((each.provider.key, each.provider.origin)) if each.obstacle is None else None
-            if state is not None and state.obstacle:
-                judged.append(each._replace(obstacle=_key_obstacle(state)))
-            else:
-                judged.append(each)
-        left = [
-            each
-            for each in judged
-            if (after is None or each.place > after) and not (usable_only and each.obstacle is not None)
-        ]
-        page = left[:at_most]
-        more = len(left) > at_most
-        return ModelPage(models=tuple(page), next_place=page[-1].place if more else None, warnings=warnings)
+        caller, now = Owner(context.tenant, context.user), self._planner.circumstances(seed=0)
+        found = visible_models(caller, configuration, now, after=after)
+        page: list[VisibleModel] = []
+        # In the order they came in, each once.
+        warnings: dict[str, None] = {}
+        # No further than the page goes: only that is paid for, in time and in questions to key_vault.
+        while len(page) <= at_most and (judged := list(islice(found, at_most + 1))):
+            states, told = await self._key_states(each.provider for each in judged if each.obstacle is None)
+            warnings.update(dict.fromkeys(told))
+            known = [_with_key(each, states) for each in judged]
+            page += [each for each in known if each.obstacle is None] if usable_only else known
+            # Other calls go on meanwhile, however many models are left out.
+            await asyncio.sleep(0)
+        models = tuple(page[:at_most])
+        next_place = models[-1].place if len(page) > at_most else None
+        return ModelPage(models=models, next_place=next_place, warnings=tuple(warnings))
 
     async def health(self, context: CallContext) -> HealthReport:
         """How the targets do that this router called lately. Raises when no configuration arrives."""
@@ -149,6 +150,12 @@ class Explainer:
             if state.refused and not state.obstacle
         )
         return states, refused
+
+
+def _with_key(model: VisibleModel, states: _Keys) -> VisibleModel:
+    """`model` with what stands in the way of its provider's key, if nothing else does."""
+    state = states.get((model.provider.key, model.provider.origin)) if model.obstacle is None else None
+    return model._replace(obstacle=_key_obstacle(state)) if state is not None and state.obstacle else model
 
 
 def _key_obstacle(state: KeyState) -> Obstacle:

@@ -198,6 +198,25 @@ async def test_pages_go_on_where_the_last_one_ended_also_when_that_is_gone() -> 
     assert seen == [("zeta", "a"), ("zeta", "b"), ("early", "small"), ("late", "small")]
 
 
+async def test_a_page_asks_only_about_the_keys_it_shows() -> None:
+    world = world_of(*(provider(f"p{number}", models=[model("a"), model("b")]) for number in range(6)))
+    first = await world.explainer().models(context(), usable_only=True, after=None, at_most=2)
+    assert {name for name, _ in world.key_states.asked} == {"tenants/acme/keys/p0", "tenants/acme/keys/p1"}
+    world.key_states.asked.clear()
+    world.key_states.states["tenants/acme/keys/p1"] = DISABLED
+    second = await world.explainer().models(context(), usable_only=True, after=first.next_place, at_most=2)
+    assert [(each.provider.id, each.model.id) for each in second.models] == [("p2", "a"), ("p2", "b")]
+    assert "tenants/acme/keys/p5" not in {name for name, _ in world.key_states.asked}
+
+
+async def test_warnings_of_a_long_page_are_each_said_once() -> None:
+    world = world_of(*(provider(f"p{number}", active=False) for number in range(8)), provider("last"))
+    world.key_states.away = True
+    page = await world.explainer().models(context(), usable_only=True, after=None, at_most=1)
+    assert [each.provider.id for each in page.models] == ["last"]
+    assert page.warnings == ("key_vault does not answer: whether the keys can be opened is not known",)
+
+
 async def test_a_model_whose_key_does_not_open_is_not_usable() -> None:
     world = world_of(provider("one"), provider("two"))
     world.key_states.states["tenants/acme/keys/one"] = DISABLED

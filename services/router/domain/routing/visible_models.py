@@ -30,8 +30,13 @@ class VisibleModel(NamedTuple):
     obstacle: Obstacle | None
 
 
-def visible_models(caller: Owner, configuration: Configuration, circumstances: Circumstances) -> list[VisibleModel]:
-    """Every model of every provider the caller may see, by provider in the order of selection, then by id."""
+def visible_models(
+    caller: Owner, configuration: Configuration, circumstances: Circumstances, *, after: Place | None
+) -> Iterator[VisibleModel]:
+    """The models of the providers the caller may see, by provider in the order of selection, then by id.
+
+    Those that come `after` a place, all for None. Each is judged when it is asked for: a tenant can have thousands.
+    """
     tenant, platform = configuration.tenant, configuration.platform.fleet
     # With or without providers: the ranks of the others must stay as they are from page to page.
     own, profile = (tenant.fleet_of(caller.user), tenant.fleet), tenant.active_profile(caller.user)
@@ -53,16 +58,20 @@ def visible_models(caller: Owner, configuration: Configuration, circumstances: C
         platform_allowed=tenant.allows_platform(caller.user),
         last_served=None,
     )
-    found: list[VisibleModel] = []
     for rank, provider in (*_ranked(own, 0), *_ranked((platform,), 2 * len(own))):
+        of_provider = rank, provider.priority, provider.name
+        if after is not None and of_provider < after[:3]:
+            continue
         for model_id, model in sorted(provider.models.items()):
+            place = (*of_provider, model_id)
+            if after is not None and place <= after:
+                continue
             before = len(candidates.rejected)
             candidates.consider(provider, model_id, Rule.REQUEST, "")
             obstacle = candidates.rejected[-1].obstacle if len(candidates.rejected) > before else None
             # Named by itself, a target that rests is tried all the same.
             obstacle = None if obstacle is not None and obstacle.mendable else obstacle
-            found.append(VisibleModel((rank, provider.priority, provider.name, model_id), provider, model, obstacle))
-    return found
+            yield VisibleModel(place, provider, model, obstacle)
 
 
 def _ranked(fleets: Sequence[Fleet], start: int) -> Iterator[tuple[int, Provider]]:
