@@ -66,7 +66,7 @@ class Router:
         return news.delta
 
     async def heartbeat(self, revision: int, requests: int = 1, within_s: float = 5.0) -> int:
-        """Wait for a heartbeat that reaches `revision` for the first `requests`; how many other messages came before."""
+        """Wait for a heartbeat that reaches `revision` for the first `requests`; how many messages came before it."""
         others = 0
         async with asyncio.timeout(within_s):
             while True:
