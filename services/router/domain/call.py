@@ -16,7 +16,15 @@ from services.router.domain.affinity import SessionAffinity
 from services.router.domain.attempt import Attempt, AttemptTrace
 from services.router.domain.call_context import CallContext
 from services.router.domain.errors import ProviderError, Reason, to_gatehouse_error
-from services.router.domain.failover import FailoverPolicy, GiveUp, KeyFallback, NextTarget, RetryAfter, next_step
+from services.router.domain.failover import (
+    FailoverPolicy,
+    GiveUp,
+    KeyFallback,
+    NextTarget,
+    RetryAfter,
+    Step,
+    next_step,
+)
 from services.router.domain.generation import FinishReason, Generation
 from services.router.domain.outcome import Outcome, StreamInterrupted
 from services.router.domain.ports import AttemptObserver, Dispatch, KeyOpener, KeyOutcomes, Ledger
@@ -70,7 +78,8 @@ class Call:
         self._targets = list(reversed(plan.targets))
         # What comes before the next target: the same one again, with this version of its key (0: the one in use).
         self._again: tuple[Target, int] | None = None
-        self._last_failure: tuple[Target, ProviderError] | None = None
+        # With the version of its key that was asked for.
+        self._last_failure: tuple[Target, int, ProviderError] | None = None
         self._number = 0
         self._retries = 0
         self._traces: list[AttemptTrace] = []
@@ -90,7 +99,7 @@ class Call:
                 although_resting=self._plan.resting or not self._targets,
             )
             if not isinstance(entered, Passage):
-                self._pass_over(target, entered, tried=again)
+                await self._pass_over(target, entered, tried=again)
                 continue
             reservation = self._reservation(target, limit)
             attempt = Attempt(
@@ -111,7 +120,7 @@ class Call:
                 if error.kind not in _TARGET_UNUSABLE:
                     raise
                 obstacle = Obstacle(Cause.of(error.reason), "{}", (error.message,))
-                self._pass_over(target, obstacle, tried=again)
+                await self._pass_over(target, obstacle, tried=again)
                 continue
             if target.provider.owner.tenant is None:
                 self._resources.observer.platform_fallback(reservation)
@@ -130,21 +139,10 @@ class Call:
         resources, target = self._resources, attempt.target
         self._traces.append(attempt.failed(error))
         # Its traceback would keep all it went through alive until the end of the call.
-        self._last_failure = target, error.with_traceback(None)
+        self._last_failure = target, attempt.asked_version, error.with_traceback(None)
         if error.reason is Reason.CONTEXT_TOO_LONG:
             self._leave_out_smaller(target.model.context_tokens)
-        step = next_step(
-            error,
-            resources.policy,
-            attempts=len(self._traces),
-            retries=self._retries,
-            targets_left=len(self._targets),
-            fallback_version=attempt.fallback_version,
-            remaining_s=self._context.deadline - time.monotonic(),
-            jitter=resources.jitter,
-            max_retries=target.provider.max_retries,
-        )
-        match step:
+        match self._next_step(target, error, fallback_version=attempt.fallback_version):
             case KeyFallback(version):
                 self._again = target, version
                 resources.observer.key_fallback(
@@ -153,9 +151,7 @@ class Call:
             case NextTarget():
                 self._retries = 0
             case RetryAfter(delay_s):
-                self._retries += 1
-                self._again = target, attempt.asked_version
-                await asyncio.sleep(delay_s)
+                await self._retry(target, attempt.asked_version, delay_s)
             case GiveUp():
                 raise self._failed(target, error)
 
@@ -199,6 +195,24 @@ class Call:
         """The caller went away, or its deadline passed."""
         attempt.cancelled(deadline_passed=time.monotonic() >= self._context.deadline)
 
+    def _next_step(self, target: Target, error: ProviderError, *, fallback_version: int) -> Step:
+        return next_step(
+            error,
+            self._resources.policy,
+            attempts=len(self._traces),
+            retries=self._retries,
+            targets_left=len(self._targets),
+            fallback_version=fallback_version,
+            remaining_s=self._context.deadline - time.monotonic(),
+            jitter=self._resources.jitter,
+            max_retries=target.provider.max_retries,
+        )
+
+    async def _retry(self, target: Target, key_version: int, delay_s: float) -> None:
+        self._retries += 1
+        self._again = target, key_version
+        await asyncio.sleep(delay_s)
+
     def _next_target(self) -> tuple[Target, int]:
         """The target to open now, and the version of its key."""
         if self._again is not None:
@@ -206,17 +220,26 @@ class Call:
             return again
         return self._targets.pop(), 0
 
-    def _pass_over(self, target: Target, obstacle: Obstacle, *, tried: bool) -> None:
-        """Go on without a target. Raises GatehouseError when it was the last one.
+    async def _pass_over(self, target: Target, obstacle: Obstacle, *, tried: bool) -> None:
+        """Go on without a target: after the last one with the one that failed before it, if that may pass.
 
         Of one that was `tried` it is no news: that the older version of its key is gone by now, or that it rests since.
+        Raises GatehouseError when nothing is left.
         """
         if not tried:
             self._plan = self._plan.without(target, obstacle)
             if self._targets:
                 self._resources.observer.passed_over(self._context.tenant, self.operation_id, self._plan.rejected[-1])
-        if not self._targets:
-            raise self._nothing_left() from None
+        if self._targets:
+            return
+        if self._last_failure is None:
+            raise self._plan.no_usable_target() from None
+        # What a provider said weighs more: it tells whether trying again later helps.
+        failed, key_version, error = self._last_failure
+        step = GiveUp() if tried else self._next_step(failed, error, fallback_version=0)
+        if not isinstance(step, RetryAfter):
+            raise self._failed(failed, error) from None
+        await self._retry(failed, key_version, step.delay_s)
 
     def _leave_out_smaller(self, context_tokens: int) -> None:
         """Leave out the targets known to take no more than the context the conversation did not fit into."""
@@ -237,11 +260,6 @@ class Call:
     def _passed_over(self) -> tuple[Rejected, ...]:
         """The targets that could not be opened in this call."""
         return self._plan.rejected[self._left_out :]
-
-    def _nothing_left(self) -> GatehouseError:
-        """What the caller is told when the last target could not be opened."""
-        # What a provider said weighs more: it tells whether trying again later helps.
-        return self._plan.no_usable_target() if self._last_failure is None else self._failed(*self._last_failure)
 
     def _failed(self, target: Target, error: ProviderError) -> GatehouseError:
         return to_gatehouse_error(

@@ -258,6 +258,28 @@ async def test_the_only_provider_serves_as_soon_as_its_key_is_mended() -> None:
     assert (await generate(world)).served_by.provider.id == "one"
 
 
+async def test_a_fallback_that_cannot_be_opened_costs_the_first_target_none_of_its_retries() -> None:
+    world = world_of(provider("one"), provider("two"), one=[OVERLOADED, answer()])
+    world.keys.results["tenants/acme/keys/two"] = FailedPrecondition("KEY_DISABLED", "its key is disabled")
+    outcome = await generate(world)
+    assert [each.target.provider.id for each in outcome.attempts] == ["one", "one"]
+    assert outcome.warnings == ("tenants/acme/providers/two was passed over: its key is disabled",)
+    assert world.ledger.open_attempts() == set()
+
+
+@pytest.mark.parametrize("failures", [[REFUSED], [OVERLOADED, OVERLOADED]])
+async def test_after_such_a_fallback_nobody_is_tried_more_often_than_without_it(
+    failures: list[ProviderError],
+) -> None:
+    world = world_of(provider("one"), provider("two"), one=[*failures, answer()])
+    world.keys.results["tenants/acme/keys/two"] = FailedPrecondition("KEY_DISABLED", "its key is disabled")
+    with pytest.raises(GatehouseError) as failed:
+        await generate(world)
+    assert failed.value.reason == failures[-1].reason
+    assert [each.type for each in failed.value.precondition_violations] == ["KEY_DISABLED"]
+    assert len(world.providers.dispatched) == len(failures)
+
+
 async def test_what_did_not_fit_goes_on_only_to_what_may_take_more() -> None:
     too_long = ProviderError(Reason.CONTEXT_TOO_LONG, status=400)
     sizes = {"one": 8_000, "same": 8_000, "smaller": 4_000, "larger": 32_000, "unknown": 0}

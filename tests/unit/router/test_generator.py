@@ -232,7 +232,7 @@ async def test_an_answer_says_which_targets_were_passed_over_and_why() -> None:
 
 
 async def test_a_key_that_does_not_open_does_not_hide_what_a_provider_said() -> None:
-    world = world_of(provider("one", priority=1), provider("two", priority=2), one=[OVERLOADED])
+    world = world_of(provider("one", priority=1), provider("two", priority=2), one=[OVERLOADED, OVERLOADED])
     world.keys.results["tenants/acme/keys/two"] = FailedPrecondition("KEY_DISABLED", "the key is disabled; enable it")
     with pytest.raises(Unavailable) as failure:
         await world.generator().generate(ask(), context())
