@@ -1,8 +1,9 @@
 """What to do when an attempt fails before any content reached the caller. Every retry of the router is decided here.
 
 The next target is tried at once where one is left, for another provider is the better bet. The last one that could be
-opened is tried again after a pause, as long as the failure is one that passes and the deadline allows. Before any of that, a target whose
-key is refused is tried at once with the version that overlaps with the refused one, if there is such a version.
+opened is tried again after a pause, as long as the failure is one that passes and the deadline allows. Before any of
+that, a target whose key is refused is tried at once with the version that overlaps with the refused one, if there is
+such a version.
 """
 
 from __future__ import annotations
