@@ -53,8 +53,8 @@ _BY_REASON: Mapping[str, str] = MappingProxyType(
         "TOKEN_SIGNATURE": _WRONG_ISSUER,
         "FRESH_AUTHENTICATION_REQUIRED": "Sign in again at your issuer with a second factor and use the new token; on "
         "a development machine `gatehouse token --mfa` makes one.",
-        "NO_USABLE_TARGET": "`gatehouse explain` shows the plan; `gatehouse providers list` and `gatehouse keys list` "
-        "what is configured.",
+        "NO_USABLE_TARGET": "`gatehouse explain` shows the plan; `gatehouse models available` what can be used, and "
+        "why not the rest.",
         "ORIGIN_MISMATCH": "Enter the key again for the new origin: `gatehouse keys create`.",
         "KEY_UNREADABLE": "Enter the key again: `gatehouse keys rotate`.",
         "KEY_DISABLED": "Put it back in use (`gatehouse keys enable`), or use another key.",
@@ -64,8 +64,8 @@ _BY_REASON: Mapping[str, str] = MappingProxyType(
         "delete the key.",
         "KEY_VERSION_DESTROYED": "Nothing brings it back: enter the key again with `gatehouse keys rotate`.",
         "KEY_VERSION_RETIRED": "Use the version in use, or put this one back: `gatehouse keys rollback`.",
-        "VAULT_SECRET_NOT_ALLOWED": "Check the id of the Vault secret; whoever runs Gatehouse must allow it for the "
-        "owner of the key.",
+        "VAULT_SECRET_NOT_ALLOWED": "Check the id of the Vault secret and the key's origin; whoever runs Gatehouse "
+        "must allow both to the owner of the key.",
         "VAULT_SECRET_MISSING": "Whoever runs Gatehouse must see to it that this secret, version and field exist in "
         "Vault and hold a provider key.",
         "VAULT_SECRET_DENIED": "Whoever runs Gatehouse must let key_vault read this secret in Vault's policy.",

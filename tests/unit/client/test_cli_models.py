@@ -201,3 +201,19 @@ def test_a_provider_that_was_asked_just_now_is_asked_again_when_it_may(
         fake.fails("SyncModels", failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "just now", "TEST_TOO_SOON", soon))
         assert run("models", "sync", "openai").exit_code == exit_code
     assert paused == [3]
+
+
+def test_a_model_without_a_known_price_is_told_when_it_is_created(fake: FakeGatehouse, run: Run) -> None:
+    unpriced = Model(name=f"{PROVIDER.name}/models/llama", provider_model_id="llama", enabled=True)
+    fake.answers["CreateModel"] = lambda _: CreateModelResponse(model=unpriced)
+    assert "no price" in run("models", "create", "m", "--provider", "openai").stderr
+    fake.answers["CreateModel"] = lambda _: CreateModelResponse(model=CATALOGUED)
+    assert "no price" not in run("models", "create", "m", "--provider", "openai").stderr
+    fake.answers["GetModel"] = lambda _: GetModelResponse(model=unpriced)
+    assert ["price per million", "unknown"] in cells(run("models", "get", "llama", "--provider", "openai").stdout)
+
+
+def test_a_table_in_a_pipe_ends_its_lines_with_words(run: Run) -> None:
+    for arguments in (("models", "list", "--provider", "openai"), ("models", "get", "gpt-4o", "--provider", "openai")):
+        shown = run(*arguments).stdout
+        assert shown == "".join(f"{line.rstrip()}\n" for line in shown.splitlines())

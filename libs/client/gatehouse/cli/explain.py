@@ -69,7 +69,8 @@ def explain(
 ) -> None:
     """Show how a call would be routed: the targets in order, and why each other one is left out. Nothing is called.
 
-    It is the call of --user: preferences, profile and plan are that user's, as the token says.
+    It is the call of --user: preferences, profile and plan are that user's, as the token says. Quotas are looked at
+    only when a call is made; one of cost also keeps models out whose price is not known.
     """
     options = call_options(
         session.parent(Owner.TENANT),

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from gatehouse.providerconfig.v1.model_service_pb2 import SyncModelsResponse
 
 _LONGEST_PAUSE_S = 10
+_NO_PRICE = "unknown"
 
 app = group(
     "models",
@@ -112,6 +113,8 @@ def create(
         if dry_run
         else f"live at revision {response.revision}; try it: gatehouse chat --model {model}"
     )
+    if _price_of(response.model) == _NO_PRICE:
+        note("the catalogue has no price of it; quotas of cost let no call pass without: --input-price, --output-price")
 
 
 @command(app, "list", "gatehouse models list --provider openai")
@@ -275,7 +278,7 @@ def _price_of(model: Model) -> str:
         return _amounts(model.price)
     if model.HasField("catalogue_price"):
         return f"{_amounts(model.catalogue_price)} (catalogue)"
-    return "catalogue"
+    return _NO_PRICE
 
 
 def _amounts(price: ModelPrice) -> str:

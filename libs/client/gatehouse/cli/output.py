@@ -16,6 +16,7 @@ from gatehouse.money import format_nano_usd
 if TYPE_CHECKING:
     from google.protobuf.message import Message
     from google.protobuf.timestamp_pb2 import Timestamp
+    from rich.console import Console
     from rich.table import Table
 
 M = TypeVar("M")
@@ -45,7 +46,7 @@ def show_table(rows: Iterable[M], columns: Sequence[Column[M]], *, empty: str, t
         table.add_column(column.header, justify="right" if column.right else "left", overflow="fold")
     for row in shown:
         table.add_row(*(printable(column.value(row)) for column in columns))
-    out.print(table)
+    _print_table(out, table)
 
 
 def show_messages(messages: Iterable[Message], columns: Sequence[Column[Any]], *, empty: str, as_json: bool) -> None:
@@ -77,7 +78,7 @@ def show_lines(lines: Sequence[tuple[str, str]], *, title: str = "") -> None:
     for name, value in lines:
         if value:
             table.add_row(name, printable(value))
-    out.print(table)
+    _print_table(out, table)
 
 
 def as_document(message: Message) -> dict[str, Any]:
@@ -148,6 +149,16 @@ def short(name: str) -> str:
         return f"{resource_id} (platform)"
     _, user, user_id = owner.partition("/users/")
     return f"{resource_id} (user {user_id})" if user else resource_id
+
+
+def _print_table(out: Console, table: Table) -> None:
+    if out.is_terminal:
+        out.print(table)
+        return
+    with out.capture() as written:
+        out.print(table)
+    # What goes to a file or another program ends with its last word, not with blanks.
+    typer.echo("\n".join(line.rstrip() for line in written.get().splitlines()))
 
 
 def _table(*, terminal: bool, header: bool = True) -> Table:

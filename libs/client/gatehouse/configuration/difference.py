@@ -195,7 +195,7 @@ def _check_types(current: Configuration, wanted: Configuration, problems: Proble
         before = (current.providers or {}).get(name)
         if before is not None and before.type != provider.type:
             path = f"providers.{name}"
-            text = f"{path} is of type {before.type}, which cannot be changed: choose another id"
+            text = f"{path} is of type {before.type}, which cannot be changed: choose another id, or delete that one"
             problems.add(wanted.lines.get(path, 0), f"{path}.type", text)
 
 

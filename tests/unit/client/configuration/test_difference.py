@@ -197,7 +197,10 @@ routes:
             ),
         )
     assert [str(problem) for problem in raised.value.problems] == [
-        "line 2: providers.a.type: providers.a is of type openai, which cannot be changed: choose another id",
+        (
+            "line 2: providers.a.type: providers.a is of type openai, which cannot be changed: choose another id, "
+            "or delete that one"
+        ),
         "line 4: routes.x.targets[0].provider: there is no provider gone: neither in the file nor in Gatehouse",
         "line 4: routes.x.targets[1].model: provider a has no model m2: neither in the file nor in Gatehouse",
         "line 5: routes.y.fallback_route: there is no route nowhere",

@@ -66,8 +66,10 @@ def test_aliases_do_not_nest_deeper_than_lists_may() -> None:
         (b"a: b: c", "line 1: not YAML: mapping values are not allowed in this context"),
         (
             b"a:\n\tb: 1",
-            "line 2: not YAML: found character that cannot start any token; "
-            "lines are indented with spaces, never with tabs",
+            (
+                "line 2: not YAML: found character that cannot start any token; "
+                "lines are indented with spaces, never with tabs"
+            ),
         ),
         (b"\xff\xfe\xfa", "the file is not UTF-8 text"),
         (b"a: \x07", "not YAML: it holds characters that a text file does not have"),
