@@ -6,11 +6,12 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 import typer
 
 from gatehouse.cli.terminal import console, note, printable
+from gatehouse.cli.widths import widths_for
 from gatehouse.money import format_nano_usd
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ class Column(Generic[M]):
 
 
 def show_table(rows: Iterable[M], columns: Sequence[Column[M]], *, empty: str, title: str = "") -> None:
-    """A table on standard output; `empty` on standard error when there is no row."""
+    """A table on standard output; `empty` on standard error when there is no row.
+
+    On a terminal that is too narrow for it, a block of `name value` lines for each row.
+    """
     shown = list(rows)
     if not shown:
         note(empty)
@@ -41,11 +45,21 @@ def show_table(rows: Iterable[M], columns: Sequence[Column[M]], *, empty: str, t
     out = console()
     if title:
         out.print(title, style="bold")
+    cells = [[printable(column.value(row)) for column in columns] for row in shown]
+    headers = [column.header for column in columns]
+    widths: list[int] | None = None
+    if out.is_terminal and (widths := widths_for(list(zip(headers, *cells, strict=True)), out.width)) is None:
+        for number, row_cells in enumerate(cells):
+            show_lines(
+                [(header.lower(), cell) for header, cell in zip(headers, row_cells, strict=True)], apart=number > 0
+            )
+        return
     table = _table(terminal=out.is_terminal)
-    for column in columns:
-        table.add_column(column.header, justify="right" if column.right else "left", overflow="fold")
-    for row in shown:
-        table.add_row(*(printable(column.value(row)) for column in columns))
+    for index, column in enumerate(columns):
+        justify: Literal["left", "right"] = "right" if column.right else "left"
+        table.add_column(column.header, justify=justify, overflow="fold", width=widths[index] if widths else None)
+    for row_cells in cells:
+        table.add_row(*row_cells)
     _print_table(out, table)
 
 
@@ -65,11 +79,16 @@ def show_message(message: Message, lines: Sequence[tuple[str, str]], *, as_json:
         show_lines(lines)
 
 
-def show_lines(lines: Sequence[tuple[str, str]], *, title: str = "") -> None:
-    """`name value` lines without the empty ones, on standard output; nothing when all are empty."""
+def show_lines(lines: Sequence[tuple[str, str]], *, title: str = "", apart: bool = False) -> None:
+    """`name value` lines without the empty ones, on standard output; nothing when all are empty.
+
+    `apart`: after an empty line.
+    """
     if not any(value for _, value in lines):
         return
     out = console()
+    if apart:
+        out.print()
     if title:
         out.print(title, style="bold")
     table = _table(terminal=False, header=False)
