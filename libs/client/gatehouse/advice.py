@@ -87,6 +87,7 @@ _BY_REASON: Mapping[str, str] = MappingProxyType(
         "ROUTE_IN_USE": "Take it out of the other route first: `gatehouse routes update OTHER --fallback-route ''`.",
         "PROFILE_NOT_FOUND": "`gatehouse profiles list` shows what exists.",
         "PROFILE_EXISTS": "Choose another id, or change it: `gatehouse profiles update`.",
+        "TOO_MANY_PROVIDERS": "Delete one that is not needed: `gatehouse providers delete`.",
         "TOO_MANY_PROFILES": "Delete one that is not needed: `gatehouse profiles delete`.",
         "VERSION_NOT_FOUND": "The `versions` command lists what can be brought back.",
         "SCOPE_FULL": "Delete providers, models, routes or profiles that are not needed.",

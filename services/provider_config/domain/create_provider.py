@@ -8,9 +8,9 @@ from libs.core.resource_names import ProviderName
 from services.provider_config.domain.change_provider import taken_from
 from services.provider_config.domain.changes import Act, Changed, check_scope_size, record
 from services.provider_config.domain.default_provider import yield_defaults
-from services.provider_config.domain.errors import provider_exists
+from services.provider_config.domain.errors import provider_exists, too_many_providers
 from services.provider_config.domain.ports import Transaction
-from services.provider_config.domain.provider import Provider, ProviderSettings
+from services.provider_config.domain.provider import MAX_PROVIDERS, Provider, ProviderSettings
 from services.provider_config.domain.provider_versions import add_provider
 from services.provider_config.domain.scope_size import provider_bytes
 
@@ -30,10 +30,13 @@ class CreateProvider:
 def create_provider(transaction: Transaction, command: CreateProvider) -> Changed[Provider]:
     """Store the provider; what it is the default of, it takes from the owner's others.
 
-    Raises AlreadyExists `PROVIDER_EXISTS`, ResourceExhausted `SCOPE_FULL` and FailedPrecondition `AUDIT_LOG_DAMAGED`.
+    Raises AlreadyExists `PROVIDER_EXISTS`, ResourceExhausted `TOO_MANY_PROVIDERS` and `SCOPE_FULL`, and
+    FailedPrecondition `AUDIT_LOG_DAMAGED`.
     """
     if transaction.providers.get(command.name) is not None:
         raise provider_exists(command.name)
+    if transaction.providers.count(command.name.owner) >= MAX_PROVIDERS:
+        raise too_many_providers(command.name.owner, MAX_PROVIDERS)
     provider = Provider(
         name=command.name,
         uid=command.uid,

@@ -44,6 +44,7 @@ class Reason(enum.StrEnum):
     PROFILE_NOT_FOUND = "PROFILE_NOT_FOUND"
     PROFILE_EXISTS = "PROFILE_EXISTS"
     TOO_MANY_PROFILES = "TOO_MANY_PROFILES"
+    TOO_MANY_PROVIDERS = "TOO_MANY_PROVIDERS"
     DATABASE_BUSY = "DATABASE_BUSY"
     AUDIT_LOG_DAMAGED = "AUDIT_LOG_DAMAGED"
     DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
@@ -126,6 +127,16 @@ def etag_mismatch(name: object) -> Aborted:
         Reason.ETAG_MISMATCH,
         f"{name} changed since the etag was read; read it again and retry",
         metadata={"name": str(name)},
+    )
+
+
+def too_many_providers(owner: Owner, most: int) -> ResourceExhausted:
+    """An owner has as many providers as there can be."""
+    return ResourceExhausted(
+        Reason.TOO_MANY_PROVIDERS,
+        f"{owner} has {most} providers, the most there can be; delete one",
+        metadata={"name": str(owner), "most": str(most)},
+        quota_violations=(QuotaViolation(subject=str(owner), description=f"at most {most} providers"),),
     )
 
 

@@ -51,6 +51,10 @@ class Providers(Protocol):
         """Up to `limit` providers of exactly `owner`, by id, those after the id `after`."""
         ...
 
+    def count(self, owner: Owner) -> int:
+        """How many exactly `owner` has."""
+        ...
+
     def default_of(self, owner: Owner) -> Provider | None:
         """The one provider of `owner` that has `is_default`."""
         ...

@@ -14,6 +14,8 @@ from services.provider_config.domain.provider_types import PROVIDER_TYPES, Provi
 from services.provider_config.domain.versions import Version
 
 DEFAULT_PRIORITY = 100
+MAX_PROVIDERS = 200
+"""Of one owner: every call's plan looks at all of them, at two microseconds each, and every answer names them."""
 # In bytes. It is in every list of providers, whose size is bounded.
 MAX_TEST_MESSAGE = 500
 

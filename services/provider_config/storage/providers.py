@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, tuple_, update
 
 from libs.core.resource_names import KeyName, Owner, ProviderName
 from libs.storage.conflicts import on_duplicate
@@ -48,6 +48,11 @@ class SqlProviders:
         """All providers of a tenant and its users, or of the platform; in no order."""
         query = select(providers).where(providers.c.scope == str(scope))
         return [_provider(row) for row in self._connection.execute(query)]
+
+    def count(self, owner: Owner) -> int:
+        """How many exactly `owner` has."""
+        query = select(func.count()).select_from(providers).where(providers.c.owner == str(owner))
+        return int(self._connection.scalars(query).one())
 
     def default_of(self, owner: Owner) -> Provider | None:
         """The one provider of `owner` that has `is_default`."""

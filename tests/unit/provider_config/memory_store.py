@@ -87,6 +87,9 @@ class _Providers:
         )
         return [each for each in found if after is None or each.name.provider > after][:limit]
 
+    def count(self, owner: Owner) -> int:
+        return len(self.page(owner, after=None, limit=10**6))
+
     def default_of(self, owner: Owner) -> Provider | None:
         return next((each for each in self.page(owner, after=None, limit=10**6) if each.settings.is_default), None)
 

@@ -14,7 +14,7 @@ from services.provider_config.domain import changes
 from services.provider_config.domain.create_model import create_model
 from services.provider_config.domain.create_provider import create_provider
 from services.provider_config.domain.look_up import get_provider, list_models, list_providers
-from services.provider_config.domain.provider import Provider, ProviderSettings
+from services.provider_config.domain.provider import MAX_PROVIDERS, Provider, ProviderSettings
 from services.provider_config.domain.update_provider import UpdateProvider, update_provider
 from tests.unit.provider_config.builders import (
     ACME,
@@ -203,3 +203,13 @@ async def test_a_full_scope_takes_no_more_but_can_shrink(store: MemoryStore, mon
         await store.write(partial(create_model, catalogue=NOTHING_KNOWN, command=large))
     await _create(store, "c", owner=Owner("other"), description="x" * 500)
     await _update(store, "a", description="")
+
+
+async def test_an_owner_has_so_many_providers_and_no_more(store: MemoryStore) -> None:
+    for number in range(MAX_PROVIDERS):
+        await _create(store, f"p{number}")
+    with pytest.raises(ResourceExhausted) as caught:
+        await _create(store)
+    assert caught.value.reason == "TOO_MANY_PROVIDERS"
+    assert caught.value.metadata == {"name": "tenants/acme", "most": "200"}
+    await _create(store, owner=Owner("acme", "ann"), key=None)
