@@ -19,6 +19,7 @@ from deploy.local.certificates import ensure_certificates
 from deploy.local.layout import StateLayout
 from deploy.local.openbao import READER, SECRETS_KEEPER, SERVICE, WRITER, OpenBao, find_binary
 from libs.core.clock import SystemClock
+from services.key_vault.vault.transport import TlsSocket
 
 POLICIES = Path(__file__).parents[1] / "deploy" / "vault"
 _START_TIMEOUT_S = 30.0
@@ -38,6 +39,8 @@ class Api:
     def __init__(self, address: str, ca_file: Path) -> None:
         self._address = address
         self._tls = ssl.create_default_context(cafile=ca_file)
+        # Vault is killed at any moment.
+        self._tls.sslsocket_class = TlsSocket
 
     def call(self, path: str, body: Mapping[str, Any] | None = None, *, token: str = "", method: str = "") -> Answer:
         """GET, or POST when there is a body, or `method`."""

@@ -7,6 +7,7 @@ at one small request after the other, the layers that `requests` puts above it c
 
 from __future__ import annotations
 
+import errno
 import http.client
 import io
 import re
@@ -116,6 +117,24 @@ class Transport:
         return connected
 
 
+class TlsSocket(ssl.SSLSocket):
+    """A TLS socket that is closed when its peer is gone by the time TLS begins.
+
+    Python (seen with 3.11.7) asks for the peer's name first; without one it reads on, and the reset it finds leaves the
+    socket open until the garbage collector comes. Here it is closed, and the reset is told as one.
+    """
+
+    def getpeername(self) -> object:
+        """The peer's address. Raises ConnectionResetError when there is none any more."""
+        try:
+            return super().getpeername()
+        except OSError as error:
+            if error.errno != errno.ENOTCONN:
+                raise
+        self.close()
+        raise ConnectionResetError(errno.ECONNRESET, "the connection was closed before TLS began")
+
+
 class _Answering(io.RawIOBase):
     """The bytes of one answer: at most so many, until `ends` and no longer. The connection is not closed with it."""
 
@@ -160,5 +179,6 @@ def _tls(ca_file: Path) -> ssl.SSLContext:
     # Not `create_default_context`: it writes the connection's secrets to where SSLKEYLOGFILE says.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = TlsSocket
     context.load_verify_locations(ca_file)
     return context

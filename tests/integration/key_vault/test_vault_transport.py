@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import ssl
+import struct
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -151,6 +154,35 @@ def test_a_header_that_could_be_two_is_not_sent(fake_vault: FakeVault, to_fake: 
     with pytest.raises(ValueError, match="X-Vault-Token must be printable"):
         to_fake.exchange("GET", HEALTH, {"X-Vault-Token": value}, b"")
     assert fake_vault.received == []
+
+
+def test_a_connection_that_is_reset_before_tls_begins_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, _ = self_signed(tmp_path, "localhost")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        wrapped: list[socket.socket] = []
+
+        def reset_at_once(address: tuple[str, int], timeout: float) -> socket.socket:
+            connected = socket.socket()
+            connected.settimeout(timeout)
+            connected.connect(address)
+            accepted, _ = server.accept()
+            # Closing without lingering resets the connection.
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            accepted.close()
+            wrapped.append(connected)
+            return connected
+
+        monkeypatch.setattr(socket, "create_connection", reset_at_once)
+        made = transport(f"https://127.0.0.1:{port}", certificate)
+        with warnings.catch_warnings(record=True) as unclosed:
+            warnings.simplefilter("always", ResourceWarning)
+            assert fails(made)
+            gc.collect()
+    assert len(wrapped) == 1
+    assert [str(each.message) for each in unclosed] == []
 
 
 def test_no_tls_secrets_are_written_where_the_environment_says(
