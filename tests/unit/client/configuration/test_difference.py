@@ -78,8 +78,9 @@ def test_without_prune_nothing_is_deleted_and_all_of_it_is_told(current: Configu
     _same_types(current, wanted)
     plan = difference(current, wanted)
     assert plan.count(Action.DELETE) == 0
-    places = {".".join(place) for place, _, _ in wanted.parts()}
-    assert {".".join(place) for place, _, _ in current.parts()} - places == set(plan.unnamed)
+    # Compared before they are joined: an id may hold dots, so that two places can read alike.
+    gone = {tuple(place) for place, _, _ in current.parts()} - {tuple(place) for place, _, _ in wanted.parts()}
+    assert {".".join(place) for place in gone} == set(plan.unnamed)
 
 
 @settings(max_examples=20, deadline=None)
