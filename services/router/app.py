@@ -32,12 +32,12 @@ from services.router.domain.health import TargetHealth
 from services.router.domain.limits import ProviderLimiter
 from services.router.domain.planner import Planner
 from services.router.domain.probe import Prober
-from services.router.providers.model_list import HttpModelLists
+from services.router.providers.http.model_lists import HttpModelLists
+from services.router.providers.http.remembered_names import RememberedNames
+from services.router.providers.http.session import HttpProviderSession
+from services.router.providers.http.timers import Timers
+from services.router.providers.http.vetted_http import VettedHttp
 from services.router.providers.registry import DIALECTS, provider_types
-from services.router.providers.remembered_names import RememberedNames
-from services.router.providers.session import HttpProviderSession
-from services.router.providers.timers import Timers
-from services.router.providers.vetted_http import VettedHttp
 from services.router.settings import Settings
 from services.router.spool.ledger import SpooledLedger
 from services.router.spool.spool import Spool

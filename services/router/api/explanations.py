@@ -12,8 +12,8 @@ from libs.core.page_tokens import decode_page_token
 from services.router.api.plans import write_duration, write_money, write_target, write_trace
 from services.router.domain.call_context import CallContext
 from services.router.domain.condition import BreakerState
-from services.router.domain.configuration import CAPABILITY_NAMES
 from services.router.domain.explain import Explanation, HealthReport
+from services.router.domain.features import CAPABILITY_NAMES
 from services.router.domain.health import TargetReport
 from services.router.domain.routing.costs import CostEstimate
 from services.router.domain.routing.visible_models import Place, VisibleModel

@@ -81,7 +81,12 @@ def _part(check: FieldChecks, field: str, role: Role, part: message_pb2.Part) ->
             result = part.tool_result
             _bounded(check, f"{field}.tool_result.tool_call_id", result.tool_call_id, MAX_CALL_ID, least=1)
             _bounded(check, f"{field}.tool_result.content", result.content, MAX_TEXT)
-            return ToolResult(tool_call_id=result.tool_call_id, content=result.content, is_error=result.is_error)
+            return ToolResult(
+                tool_call_id=result.tool_call_id,
+                name="",
+                parts=(Text(result.content),) if result.content else (),
+                is_error=result.is_error,
+            )
 
 
 def _image(check: FieldChecks, field: str, image: message_pb2.Image) -> Image:

@@ -10,7 +10,14 @@ from gatehouse.router.v1 import generation_service_pb2 as pb
 from libs.core.money import TokenCounts
 from services.router.api.plans import write_duration, write_money, write_target, write_trace
 from services.router.domain.generate import Completed, Started, StreamEvent
-from services.router.domain.generation import Answer, FinishReason, TextDelta, ToolArgumentsDelta, ToolCallStarted
+from services.router.domain.generation import (
+    Answer,
+    FinishReason,
+    ReasoningDelta,
+    TextDelta,
+    ToolArgumentsDelta,
+    ToolCallStarted,
+)
 from services.router.domain.outcome import Outcome, StreamInterrupted
 
 _FINISH_REASONS = {
@@ -20,6 +27,10 @@ _FINISH_REASONS = {
     FinishReason.CONTENT_FILTER: generation_pb2.FINISH_REASON_CONTENT_FILTER,
     FinishReason.REFUSAL: generation_pb2.FINISH_REASON_REFUSAL,
     FinishReason.UNKNOWN: generation_pb2.FINISH_REASON_UNKNOWN,
+    FinishReason.PAUSED: generation_pb2.FINISH_REASON_PAUSED,
+    FinishReason.CONTEXT_EXCEEDED: generation_pb2.FINISH_REASON_CONTEXT_EXCEEDED,
+    FinishReason.MALFORMED_TOOL_CALL: generation_pb2.FINISH_REASON_MALFORMED_TOOL_CALL,
+    FinishReason.ERROR: generation_pb2.FINISH_REASON_ERROR,
 }
 
 
@@ -49,6 +60,8 @@ def event_to_pb(event: StreamEvent) -> pb.StreamGenerateResponse:
             )
         case ToolCallStarted(index, call_id, name):
             return pb.StreamGenerateResponse(tool_call_started=pb.ToolCallStarted(index=index, id=call_id, name=name))
+        case ReasoningDelta(text):
+            return pb.StreamGenerateResponse(reasoning_delta=pb.ReasoningDelta(text=text))
         case Started(operation_id, target):
             response = pb.StreamGenerateResponse(started=pb.Started(operation_id=operation_id))
             write_target(response.started.target, target)

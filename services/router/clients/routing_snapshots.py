@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from gatehouse.providerconfig.v1 import preference_pb2, provider_pb2, route_pb2
 
 from libs.core.resource_names import Owner, ProfileName, RouteName
-from services.router.domain.configuration import CAPABILITY_NAMES, Policy
+from services.router.domain.configuration import Policy
+from services.router.domain.features import CAPABILITY_NAMES
 from services.router.domain.preference import Choice, Preferences, Profile
 from services.router.domain.route import Arm, Experiment, Route, RouteTarget, Strategy, Tier
 

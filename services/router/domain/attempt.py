@@ -11,7 +11,14 @@ from libs.core.secret import Secret
 from services.router.domain.accounting import AttemptOutcome, Reservation, Settlement
 from services.router.domain.admission import Passage
 from services.router.domain.errors import ProviderError, Reason
-from services.router.domain.generation import ContentEvent, TextDelta, ToolArgumentsDelta
+from services.router.domain.generation import (
+    Answer,
+    ContentEvent,
+    ReasoningDelta,
+    TextDelta,
+    ToolArgumentsDelta,
+    ToolCall,
+)
 from services.router.domain.ports import AttemptObserver, KeyOpener, KeyOutcomes, Ledger
 from services.router.domain.routing.route_plan import Target
 from services.router.domain.tokens import RequestSize, usual_output_tokens
@@ -46,13 +53,18 @@ class OutputMeter:
     def count(self, event: ContentEvent) -> None:
         """Count one content event."""
         self.deltas += 1
-        if isinstance(event, TextDelta):
+        if isinstance(event, TextDelta | ReasoningDelta):
             text = event.text
         elif isinstance(event, ToolArgumentsDelta):
             text = event.arguments_json
         else:
             text = event.name
         self.bytes += len(text) if text.isascii() else len(text.encode())
+
+    def count_whole(self, answer: Answer) -> None:
+        """Count an answer that came in one piece."""
+        for part in answer.parts:
+            self.count(TextDelta(part.arguments_json if isinstance(part, ToolCall) else part.text))
 
     def tokens(self) -> int:
         """A likely number of tokens."""

@@ -13,13 +13,18 @@ from types import MappingProxyType
 
 from libs.core.money import TokenPrices
 from libs.core.resource_names import Owner
+from services.router.domain import features
+from services.router.domain.features import CAPABILITY_NAMES
 from services.router.domain.preference import Preferences, Profile
 from services.router.domain.route import Route
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What a model can do. `mask` has one bit for each, in the order of `CAPABILITY_NAMES`."""
+    """What a model can do. `mask` has the bits of `features`: those of a wire format are all set.
+
+    `fixed_sampling`: it refuses temperature, top_p and top_k.
+    """
 
     streaming: bool = True
     tools: bool = True
@@ -29,15 +34,13 @@ class Capabilities:
     documents: bool = False
     reasoning: bool = False
     embeddings: bool = False
+    fixed_sampling: bool = False
     mask: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         mask = sum(1 << bit for bit, name in enumerate(CAPABILITY_NAMES) if getattr(self, name))
-        object.__setattr__(self, "mask", mask)
-
-
-CAPABILITY_NAMES = ("streaming", "tools", "json_schema", "images", "audio", "documents", "reasoning", "embeddings")
-"""The names in the API; the place of each is its bit in a mask."""
+        sampling = 0 if self.fixed_sampling else features.SAMPLING
+        object.__setattr__(self, "mask", mask | sampling | features.OF_FORMAT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)

@@ -10,7 +10,7 @@ from libs.core.errors import Unavailable
 from services.router.domain.call import Call, CallResources
 from services.router.domain.call_context import CallContext
 from services.router.domain.errors import ProviderError, Reason
-from services.router.domain.generation import Answer, ContentEvent, Finished, Generation, TextDelta
+from services.router.domain.generation import Answer, ContentEvent, Finished, Generation
 from services.router.domain.outcome import Outcome
 from services.router.domain.planner import Planner
 from services.router.domain.ports import ProviderSession
@@ -60,9 +60,7 @@ class Generator:
                 raise
             call.provider_s += time.monotonic() - sent
             if answer.usage is None:
-                attempt.meter.count(TextDelta(answer.text))
-                for tool_call in answer.tool_calls:
-                    attempt.meter.count(TextDelta(tool_call.arguments_json))
+                attempt.meter.count_whole(answer)
             return answer, call.complete(attempt, answer.finish_reason, answer.raw_finish_reason, answer.usage)
 
     async def stream(self, request: Generation, context: CallContext) -> AsyncGenerator[StreamEvent, None]:

@@ -26,8 +26,11 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
-    """An image by its bytes (with their media type) or by an https URL; exactly one of `data`, `url` is set."""
+class Media:
+    """Something by its bytes or by an https URL; exactly one of `data`, `url` is set.
+
+    `media_type` may be empty for an image by URL.
+    """
 
     data: bytes | None = None
     url: str | None = None
@@ -35,32 +38,84 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Image(Media):
+    """An image."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audio(Media):
+    """Speech or other sound."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document(Media):
+    """A document; `name` is its file name or title, or empty."""
+
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A provider's own mark on what it said; `data` is made and read by its dialect only.
+
+    `provider` and `key` are resource names: where it came from. A dialect leaves them empty, and sees none in a request
+    that did not come from where the request goes.
+    """
+
+    data: bytes
+    provider: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """What a model thought; `text` is empty where the provider hides it."""
+
+    text: str
+    signature: Signature | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall:
-    """A tool the model wants called; `arguments_json` is its own text and may not be valid JSON."""
+    """A tool the model wants called; in an answer `arguments_json` is its own text and may not be valid JSON."""
 
     id: str
     name: str
     arguments_json: str
+    signature: Signature | None = None
+
+
+ResultPart = Text | Image | Audio | Document
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolResult:
-    """What a tool answered."""
+    """What a tool answered; no parts are an empty answer. `name` is that of the tool, from the call it answers."""
 
     tool_call_id: str
-    content: str
+    name: str
+    parts: tuple[ResultPart, ...]
     is_error: bool = False
 
+    @property
+    def text(self) -> str:
+        """Its texts, a line end between each two."""
+        return "\n".join(part.text for part in self.parts if isinstance(part, Text))
 
-Part = Text | Image | ToolCall | ToolResult
+
+Part = Text | Image | Audio | Document | Reasoning | ToolCall | ToolResult
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn: who speaks, and at least one part."""
+    """One turn: who speaks, and at least one part.
+
+    `breakpoints` are the places in `parts` up to which the provider should keep the prompt in its cache.
+    """
 
     role: Role
     parts: tuple[Part, ...]
+    breakpoints: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +125,7 @@ class Tool:
     name: str
     description: str
     parameters_json: str
+    cache_breakpoint: bool = False
 
 
 class ToolChoiceMode(enum.Enum):
@@ -108,9 +164,43 @@ class JsonSchemaFormat:
 ResponseFormat = JsonFormat | JsonSchemaFormat
 
 
+class Effort(enum.IntEnum):
+    """How much thinking, in words, from least to most."""
+
+    NONE = 0
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
+    MAX = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasoningRequest:
+    """How much the model thinks: exactly one of `effort`, `budget_tokens` is set.
+
+    `hide`: the answer leaves the thoughts out, but not their signatures.
+    """
+
+    effort: Effort | None = None
+    budget_tokens: int | None = None
+    hide: bool = False
+
+
+class ServiceTier(enum.Enum):
+    """How urgent a call is to its provider."""
+
+    AUTO = "auto"
+    STANDARD = "standard"
+    FLEX = "flex"
+    PRIORITY = "priority"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
-    """A validated call. None and empty mean "not said"."""
+    """A validated call. None and empty mean "not said".
+
+    `drop_unsupported`: what a target cannot do is left out of what it is sent, instead of the target.
+    """
 
     messages: tuple[Message, ...]
     provider: str = ""
@@ -129,6 +219,14 @@ class Generation:
     labels: Mapping[str, str] = field(default_factory=dict)
     request_id: str = ""
     session: str = ""
+    drop_unsupported: bool = False
+    reasoning: ReasoningRequest | None = None
+    top_k: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    service_tier: ServiceTier | None = None
+    end_user: str = ""
+    prompt_cache_key: str = ""
 
 
 class FinishReason(enum.Enum):
@@ -140,17 +238,36 @@ class FinishReason(enum.Enum):
     CONTENT_FILTER = "content_filter"
     REFUSAL = "refusal"
     UNKNOWN = "unknown"
+    PAUSED = "paused"
+    CONTEXT_EXCEEDED = "context_exceeded"
+    MALFORMED_TOOL_CALL = "malformed_tool_call"
+    ERROR = "error"
+
+
+AnswerPart = Text | Reasoning | ToolCall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A complete answer. `usage` is None when the provider did not say."""
+    """A complete answer. `usage` is None when the provider did not say.
 
-    text: str
-    tool_calls: tuple[ToolCall, ...]
+    `parts` are in the provider's order; no two texts are neighbours, and none is empty.
+    """
+
+    parts: tuple[AnswerPart, ...]
     finish_reason: FinishReason
     raw_finish_reason: str
     usage: TokenCounts | None
+
+    @property
+    def text(self) -> str:
+        """All its text."""
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The tools it wants called."""
+        return tuple(part for part in self.parts if isinstance(part, ToolCall))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +278,21 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """More reasoning: text, or a signature, or both. A signature closes the part; what follows begins the next."""
+
+    text: str
+    signature: Signature | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCallStarted:
     """A tool call begins; `index` counts the tool calls of this answer from 0."""
 
     index: int
     id: str
     name: str
+    signature: Signature | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +303,7 @@ class ToolArgumentsDelta:
     arguments_json: str
 
 
-ContentEvent = TextDelta | ToolCallStarted | ToolArgumentsDelta
+ContentEvent = TextDelta | ReasoningDelta | ToolCallStarted | ToolArgumentsDelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from services.router.domain.generation import Generation, Image, JsonSchemaFormat, Message, Text, ToolCall
+from services.router.domain.generation import Generation, Image, JsonSchemaFormat, Message, Text, ToolCall, ToolResult
 
 DEFAULT_OUTPUT_LIMIT = 4096
 """Reserved and sent as the limit when neither the call, the provider nor the model says one."""
@@ -72,8 +72,8 @@ def _content(messages: Iterable[Message]) -> tuple[int, int]:
                 images += 1
             elif isinstance(part, ToolCall):
                 size += len(part.name) + _length(part.arguments_json)
-            else:
-                size += _length(part.content)
+            elif isinstance(part, ToolResult):
+                size += _length(part.text)
     return size, images
 
 

@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
+from services.router.domain.embedding import Embedding, Vectors
 from services.router.domain.errors import ProviderError
-from services.router.domain.generation import Answer, Generation, ProviderEvent
+from services.router.domain.generation import Answer, Generation, Media, ProviderEvent
 
 Options = Mapping[str, object]
 """What only one type of provider knows; its schema was enforced when the provider was saved."""
 
 NO_OPTIONS: Options = MappingProxyType({})
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+class ByteReader(Protocol):
+    """Cuts the bytes of a stream into events, whatever the chunks they come in; made anew for each stream.
+
+    Raises ProviderError for an event that is too long.
+    """
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The events that `chunk` completes."""
+        ...
+
+    def end(self) -> list[bytes]:
+        """The bytes have ended: what is left, whole or cut."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class EncodedRequest:
-    """A request in a provider's own words; `path` is appended to the provider's base URL."""
+class StreamFormat:
+    """How the events of a stream are told apart; `content_type` is what a stream is asked for and known by."""
 
-    path: str
-    body: bytes
+    content_type: str
+    reader: Callable[[], ByteReader]
 
 
 class StreamDecoder(Protocol):
     """Turns the events of one streamed answer into ours; made anew for each stream."""
 
     def feed(self, data: bytes) -> list[ProviderEvent]:
-        """What one server-sent event means; empty when it means nothing.
+        """What one event of the stream means; empty when it means nothing.
 
         The answer's end comes as Finished, once, when the provider has said all it has to say. Raises ProviderError
         for an event that is an error or malformed.
@@ -38,6 +55,70 @@ class StreamDecoder(Protocol):
     def end(self) -> list[ProviderEvent]:
         """The bytes have ended. Raises ProviderError when the answer has not."""
         ...
+
+
+class AnswerFormat(Protocol):
+    """How the answers to one kind of request are read. Stateless."""
+
+    @property
+    def stream_format(self) -> StreamFormat:
+        """How the events of a streamed answer are told apart."""
+        ...
+
+    def decode(self, body: bytes) -> Answer:
+        """A complete answer. Raises ProviderError when it is none."""
+        ...
+
+    def stream_decoder(self) -> StreamDecoder:
+        """A decoder for one streamed answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedRequest:
+    """A request in a provider's own words.
+
+    `path`, percent-encoded where it has to be, is appended to the provider's base URL; `answers` reads what comes
+    back; `headers` are those that only this request needs.
+    """
+
+    path: str
+    body: bytes
+    answers: AnswerFormat
+    headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedEmbedding:
+    """A request for vectors in a provider's own words; see EncodedRequest."""
+
+    path: str
+    body: bytes
+
+
+class Embedder(Protocol):
+    """The part of a dialect that turns texts into vectors. Stateless."""
+
+    def encode(self, request: Embedding, *, provider_model_id: str, options: Options = NO_OPTIONS) -> EncodedEmbedding:
+        """The request in this dialect."""
+        ...
+
+    def decode(self, body: bytes, count: int) -> Vectors:
+        """The answer to `count` inputs. Raises ProviderError when it is none, or has another number of vectors."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """A request that turns a key into an access token, for providers that take no key itself.
+
+    `issuer` names the endpoint among those that the operator allows (`google`, `entra`); `path` is appended to its
+    URL; `form` is sent URL-encoded.
+    """
+
+    issuer: str
+    path: str
+    form: Mapping[str, str] = field(repr=False)
 
 
 class Dialect(Protocol):
@@ -53,12 +134,28 @@ class Dialect(Protocol):
         """Whether a provider of this type cannot be called without a key."""
         ...
 
-    def key_header(self, key: str) -> tuple[str, str]:
-        """The header that carries the key."""
+    def features(self, options: Options) -> int:
+        """What the format can carry: bits of `domain.features`. The rest is refused or left out before `encode`."""
+        ...
+
+    @property
+    def takes_urls(self) -> frozenset[type[Media]]:
+        """The kinds of media that the provider fetches by URL itself; the others come to `encode` as bytes."""
+        ...
+
+    def key_headers(self, key: str, options: Options) -> Mapping[str, str]:
+        """The headers that carry the key, or the access token that was got for it."""
+        ...
+
+    def token_request(self, key: str, options: Options, *, now: float) -> TokenRequest | None:
+        """How to get an access token for `key`; None where the key itself is sent. `now`: seconds since 1970.
+
+        Raises ProviderError `PROVIDER_KEY_REJECTED` for a key that is not of the kind the options ask for.
+        """
         ...
 
     def option_headers(self, options: Options) -> Mapping[str, str]:
-        """The headers that a provider's options ask for."""
+        """The headers that every request to a provider with these options needs."""
         ...
 
     def encode(
@@ -70,19 +167,15 @@ class Dialect(Protocol):
         stream: bool,
         options: Options = NO_OPTIONS,
     ) -> EncodedRequest:
-        """The request in this dialect, with a provider's options."""
-        ...
-
-    def decode(self, body: bytes) -> Answer:
-        """A complete answer. Raises ProviderError when it is none."""
-        ...
-
-    def stream_decoder(self) -> StreamDecoder:
-        """A decoder for one streamed answer."""
+        """The request in this dialect, with a provider's options. It asks for nothing that `features` lacks."""
         ...
 
     @property
-    def models_path(self) -> str:
+    def embedder(self) -> Embedder | None:
+        """The part that turns texts into vectors; None where the provider has none."""
+        ...
+
+    def models_path(self, options: Options) -> str:
         """Where a GET reads the provider's list of models, free of charge; appended to its base URL."""
         ...
 

@@ -7,8 +7,8 @@ from types import MappingProxyType
 
 from services.router.domain.routing.usability import ProviderTypes
 from services.router.providers.base import Dialect
-from services.router.providers.openai import OPENAI
-from services.router.providers.openai_compatible import OPENAI_COMPATIBLE
+from services.router.providers.dialects.openai import OPENAI
+from services.router.providers.dialects.openai_compatible import OPENAI_COMPATIBLE
 
 DIALECTS: Mapping[str, Dialect] = MappingProxyType({dialect.id: dialect for dialect in (OPENAI, OPENAI_COMPATIBLE)})
 

@@ -192,8 +192,13 @@ CALLS: Mapping[str, Call] = MappingProxyType(
                     Message(
                         Role.TOOL,
                         (
-                            ToolResult(tool_call_id="call_1", content='{"sky":"clear"}'),
-                            ToolResult(tool_call_id="call_2", content="malformed arguments", is_error=True),
+                            ToolResult(tool_call_id="call_1", name="get_weather", parts=(Text('{"sky":"clear"}'),)),
+                            ToolResult(
+                                tool_call_id="call_2",
+                                name="get_weather",
+                                parts=(Text("malformed arguments"),),
+                                is_error=True,
+                            ),
                         ),
                     ),
                 ),
@@ -231,7 +236,7 @@ CALLS: Mapping[str, Call] = MappingProxyType(
                 messages=(
                     said("Time?"),
                     Message(Role.ASSISTANT, (ToolCall(id="call_1", name="get_time", arguments_json="{}"),)),
-                    Message(Role.TOOL, (ToolResult(tool_call_id="call_1", content="noon"),)),
+                    Message(Role.TOOL, (ToolResult(tool_call_id="call_1", name="get_weather", parts=(Text("noon"),)),)),
                 ),
                 tools=(CLOCK,),
             ),

@@ -4,8 +4,8 @@ from types import MappingProxyType
 import pytest
 
 from libs.sandbox import Sandbox
+from services.router.providers.http.session import HttpProviderSession
 from services.router.providers.registry import DIALECTS
-from services.router.providers.session import HttpProviderSession
 from tests.integration.router_providers.wire import open_session
 
 # Where the sandbox speaks each dialect. A new dialect needs an entry: the contract is for all of them.

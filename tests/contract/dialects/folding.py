@@ -7,8 +7,12 @@ from dataclasses import replace
 
 from services.router.domain.generation import (
     Answer,
+    AnswerPart,
     Finished,
     ProviderEvent,
+    Reasoning,
+    ReasoningDelta,
+    Text,
     TextDelta,
     ToolArgumentsDelta,
     ToolCall,
@@ -18,27 +22,39 @@ from services.router.domain.generation import (
 
 def folded(events: Iterable[ProviderEvent]) -> Answer:
     """Checks the grammar of the stream on the way: deltas are not empty, calls begin in order, the end is the end."""
-    text = ""
-    calls: list[ToolCall] = []
+    parts: list[AnswerPart] = []
+    calls: list[int] = []
     end: Finished | None = None
     for event in events:
         assert end is None, "nothing follows the end"
+        last = parts[-1] if parts else None
         match event:
             case TextDelta(delta):
                 assert delta
-                text += delta
-            case ToolCallStarted(index, call_id, name):
+                if isinstance(last, Text):
+                    parts[-1] = Text(last.text + delta)
+                else:
+                    parts.append(Text(delta))
+            case ReasoningDelta(delta, signature):
+                assert delta or signature is not None
+                if isinstance(last, Reasoning) and last.signature is None:
+                    parts[-1] = Reasoning(last.text + delta, signature)
+                else:
+                    parts.append(Reasoning(delta, signature))
+            case ToolCallStarted(index, call_id, name, signature):
                 assert index == len(calls)
-                calls.append(ToolCall(id=call_id, name=name, arguments_json=""))
+                calls.append(len(parts))
+                parts.append(ToolCall(id=call_id, name=name, arguments_json="", signature=signature))
             case ToolArgumentsDelta(index, arguments):
                 assert arguments
-                calls[index] = replace(calls[index], arguments_json=calls[index].arguments_json + arguments)
+                call = parts[calls[index]]
+                assert isinstance(call, ToolCall)
+                parts[calls[index]] = replace(call, arguments_json=call.arguments_json + arguments)
             case Finished():
                 end = event
     assert end is not None
     return Answer(
-        text=text,
-        tool_calls=tuple(calls),
+        parts=tuple(parts),
         finish_reason=end.finish_reason,
         raw_finish_reason=end.raw_finish_reason,
         usage=end.usage,

@@ -12,12 +12,13 @@ from services.router.domain.generation import (
     Generation,
     Message,
     Role,
+    Text,
     ToolArgumentsDelta,
     ToolChoiceMode,
     ToolResult,
 )
+from services.router.providers.http.session import HttpProviderSession
 from services.router.providers.registry import DIALECTS
-from services.router.providers.session import HttpProviderSession
 from tests.contract.dialects.calls import CALLS, CITY_SCHEMA, WEATHER, Call, said
 from tests.contract.dialects.folding import folded
 from tests.integration.router_providers.wire import CANARY, dispatch, failure, streamed
@@ -115,7 +116,10 @@ async def test_a_tool_conversation_goes_on_with_the_answer_as_it_came(
     question = said("Weather? [[sandbox tools=2]]")
     first = await asked(session, base_url, dialect, Generation(messages=(question,), tools=(WEATHER,)))
     assert first.finish_reason is FinishReason.TOOL_CALLS
-    results = tuple(ToolResult(tool_call_id=call.id, content="sunny, 21 degrees") for call in first.tool_calls)
+    results = tuple(
+        ToolResult(tool_call_id=call.id, name="get_weather", parts=(Text("sunny, 21 degrees"),))
+        for call in first.tool_calls
+    )
     turns = (question, Message(Role.ASSISTANT, first.tool_calls), Message(Role.TOOL, results))
     second = await asked(session, base_url, dialect, Generation(messages=turns, tools=(WEATHER,)))
     assert "sunny, 21 degrees" in second.text
@@ -207,9 +211,9 @@ async def test_no_attempt_is_repeated(
 def test_a_dialect_names_itself_and_hides_nothing_in_its_key_header() -> None:
     for name, dialect in DIALECTS.items():
         assert name == dialect.id
-        header, value = dialect.key_header(CANARY)
-        assert header.isascii()
-        assert CANARY in value
+        headers = dialect.key_headers(CANARY, {})
+        assert all(header.isascii() for header in headers)
+        assert any(CANARY in value for value in headers.values())
 
 
 @pytest.mark.parametrize("stream", [True, False])

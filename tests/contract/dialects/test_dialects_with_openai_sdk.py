@@ -15,8 +15,8 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from libs.core.money import TokenCounts
 from libs.sandbox import Sandbox
 from services.router.domain.errors import ProviderError
-from services.router.domain.generation import Answer, FinishReason, Generation, ToolCall
-from services.router.providers.session import HttpProviderSession
+from services.router.domain.generation import Answer, FinishReason, Generation, Text, ToolCall
+from services.router.providers.http.session import HttpProviderSession
 from tests.contract.dialects.calls import CALLS, Call, said
 from tests.contract.dialects.folding import folded
 from tests.integration.router_providers.wire import (
@@ -84,11 +84,13 @@ def read_by_sdk(completion: ChatCompletion) -> Answer:
     (choice,) = completion.choices
     usage = completion.usage
     return Answer(
-        text=choice.message.content or "",
-        tool_calls=tuple(
-            ToolCall(id=call.id, name=call.function.name, arguments_json=call.function.arguments)
-            for call in choice.message.tool_calls or ()
-            if call.type == "function"
+        parts=(
+            *((Text(choice.message.content),) if choice.message.content else ()),
+            *(
+                ToolCall(id=call.id, name=call.function.name, arguments_json=call.function.arguments)
+                for call in choice.message.tool_calls or ()
+                if call.type == "function"
+            ),
         ),
         finish_reason=_reason(choice.finish_reason),
         raw_finish_reason=choice.finish_reason,
@@ -126,9 +128,9 @@ def joined(chunks: list[ChatCompletionChunk]) -> Answer:
                 begun = calls.setdefault(call.index, [call.id or "", call.function.name or "", ""])
                 begun[2] += call.function.arguments or ""
     return Answer(
-        text=text,
-        tool_calls=tuple(
-            ToolCall(id=call_id, name=name, arguments_json=pieces) for call_id, name, pieces in calls.values()
+        parts=(
+            *((Text(text),) if text else ()),
+            *(ToolCall(id=call_id, name=name, arguments_json=pieces) for call_id, name, pieces in calls.values()),
         ),
         finish_reason=_reason(raw),
         raw_finish_reason=raw,

@@ -12,8 +12,8 @@ from typing import NoReturn
 
 import pytest
 
+from services.router.providers.http.session import HttpProviderSession
 from services.router.providers.registry import DIALECTS
-from services.router.providers.session import HttpProviderSession
 from tests.contract.peers.aimock import API_KEY, Aimock
 from tests.integration.router_providers.wire import open_session
 

@@ -28,7 +28,7 @@ from services.router.domain.generation import (
     ToolResult,
 )
 from services.router.domain.ports import Dispatch
-from services.router.providers.session import HttpProviderSession
+from services.router.providers.http.session import HttpProviderSession
 from tests.contract.dialects.calls import CITY_SCHEMA_JSON, PIXEL, WEATHER, said
 from tests.contract.dialects.folding import folded
 from tests.contract.peers.aimock import API_KEY, Aimock
@@ -93,7 +93,9 @@ async def test_parallel_tool_calls_and_their_results_make_a_conversation(
         ToolCall(id="call_oslo", name="get_weather", arguments_json=OSLO),
         ToolCall(id="call_rome", name="get_weather", arguments_json=ROME),
     )
-    results = tuple(ToolResult(tool_call_id=call.id, content="sunny") for call in first.tool_calls)
+    results = tuple(
+        ToolResult(tool_call_id=call.id, name="get_weather", parts=(Text("sunny"),)) for call in first.tool_calls
+    )
     turns = (question, Message(Role.ASSISTANT, first.tool_calls), Message(Role.TOOL, results))
     second = await asked(session, sent(aimock, dialect, Generation(messages=turns, tools=(WEATHER,))))
     assert second.text == "Both are sunny."

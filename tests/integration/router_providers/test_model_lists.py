@@ -16,9 +16,9 @@ from libs.sandbox import Rule, Sandbox
 from libs.sandbox.server import DEFAULT_MODELS
 from services.router.domain.errors import ProviderError, Reason
 from services.router.domain.probe import _MEANINGS, Endpoint, ProbeOutcome
-from services.router.providers.model_list import _MAX_LIST_BYTES, HttpModelLists
+from services.router.providers.http.model_lists import _MAX_LIST_BYTES, HttpModelLists
+from services.router.providers.http.vetted_http import VettedHttp
 from services.router.providers.registry import DIALECTS
-from services.router.providers.vetted_http import VettedHttp
 from tests.integration.router_providers.wire import CANARY, Exchange, answering, head, serving, whole
 
 KEY = Secret(CANARY.encode())

@@ -8,7 +8,7 @@ import pytest
 
 from libs.sandbox import Rule, Sandbox
 from services.router.domain.errors import ProviderError, to_gatehouse_error
-from services.router.providers.session import HttpProviderSession
+from services.router.providers.http.session import HttpProviderSession
 from tests.integration.router_providers.wire import (
     STREAM_HEAD,
     Exchange,

@@ -8,7 +8,7 @@ import pytest
 
 from services.router.domain.errors import Reason
 from services.router.domain.generation import TextDelta
-from services.router.providers.session import HttpProviderSession
+from services.router.providers.http.session import HttpProviderSession
 from tests.integration.router_providers.wire import (
     CANARY,
     DONE,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from libs.core.money import TokenCounts
 from services.router.domain.errors import ProviderError, Reason
 from services.router.domain.generation import Finished, FinishReason, ProviderEvent, TextDelta
-from services.router.providers.session import HttpProviderSession
+from services.router.providers.http.session import HttpProviderSession
 from tests.integration.router_providers.wire import (
     DONE,
     END,

@@ -22,10 +22,10 @@ from libs.sandbox import Sandbox
 from services.router.domain import health
 from services.router.domain.errors import ProviderError, Reason
 from services.router.domain.failover import FailoverPolicy, GiveUp, NextTarget, next_step
+from services.router.providers.http.session import HttpProviderSession
+from services.router.providers.http.timers import Timers
+from services.router.providers.http.vetted_http import Lookup, VettedHttp, _VettedResolver
 from services.router.providers.registry import DIALECTS
-from services.router.providers.session import HttpProviderSession
-from services.router.providers.timers import Timers
-from services.router.providers.vetted_http import Lookup, VettedHttp, _VettedResolver
 from tests.integration.router_providers.wire import dispatch, failure
 from tests.unit.core.inside_addresses import INSIDE, METADATA, PUBLIC
 

@@ -23,10 +23,10 @@ from services.router.domain.generation import Generation, Message, ProviderEvent
 from services.router.domain.ports import Dispatch
 from services.router.domain.routing.causes import Rule
 from services.router.domain.routing.route_plan import Target
+from services.router.providers.http.session import HttpProviderSession
+from services.router.providers.http.timers import Timers
+from services.router.providers.http.vetted_http import VettedHttp
 from services.router.providers.registry import DIALECTS
-from services.router.providers.session import HttpProviderSession
-from services.router.providers.timers import Timers
-from services.router.providers.vetted_http import VettedHttp
 
 CANARY = "sk-sandbox-canary-5d1e8f"
 HELLO = Generation(messages=(Message(Role.USER, (Text("Hello"),)),))

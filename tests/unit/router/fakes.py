@@ -143,7 +143,12 @@ def context(*, seconds: float = 30.0) -> CallContext:
 
 
 def answer(text: str = "Because.", usage: TokenCounts | None = USAGE) -> Answer:
-    return Answer(text=text, tool_calls=(), finish_reason=FinishReason.STOP, raw_finish_reason="stop", usage=usage)
+    return Answer(
+        parts=(Text(text),) if text else (),
+        finish_reason=FinishReason.STOP,
+        raw_finish_reason="stop",
+        usage=usage,
+    )
 
 
 def finished(usage: TokenCounts | None = USAGE) -> Finished:

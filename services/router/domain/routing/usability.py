@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from services.router.domain.condition import Pause
-from services.router.domain.configuration import CAPABILITY_NAMES, Model, Provider
+from services.router.domain.configuration import Model, Provider
 from services.router.domain.errors import Reason
+from services.router.domain.features import CAPABILITY_NAMES
 from services.router.domain.generation import Generation, JsonSchemaFormat
 from services.router.domain.health import HealthKey, TargetHealth
 from services.router.domain.limits import ProviderLimiter

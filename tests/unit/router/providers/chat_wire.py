@@ -9,7 +9,7 @@ from services.router.domain.generation import (
     Finished,
     ProviderEvent,
 )
-from services.router.providers.chat_completions.response import ChatStreamDecoder, decode_answer
+from services.router.providers.formats.chat_completions.response import ChatStreamDecoder, decode_answer
 
 
 def message(finish: Any = "stop", usage: Any = None, **fields: Any) -> dict[str, Any]:

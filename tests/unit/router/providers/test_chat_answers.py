@@ -13,12 +13,13 @@ from services.router.domain.generation import (
     Finished,
     FinishReason,
     ProviderEvent,
+    ReasoningDelta,
     TextDelta,
     ToolArgumentsDelta,
     ToolCall,
     ToolCallStarted,
 )
-from services.router.providers.chat_completions.response import ChatStreamDecoder, decode_answer
+from services.router.providers.formats.chat_completions.response import ChatStreamDecoder, decode_answer
 from tests.unit.router.providers.chat_wire import FINISH, decoded, delta, events, finished
 
 TABLE = [
@@ -294,7 +295,7 @@ def check(value: Answer | ProviderEvent) -> None:
             usage = value.usage
         case Finished():
             texts, usage = [value.raw_finish_reason], value.usage
-        case TextDelta():
+        case TextDelta() | ReasoningDelta():
             texts = [value.text]
         case ToolCallStarted():
             texts = [value.id, value.name]

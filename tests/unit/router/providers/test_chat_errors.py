@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from services.router.domain.errors import ProviderError, Reason, to_gatehouse_error
 from services.router.domain.failover import _TREATMENTS
-from services.router.providers.chat_completions.errors import LONGEST_HINT_S, classify_failure, retry_after_s
+from services.router.providers.formats.chat_completions.errors import ERRORS
+from services.router.providers.reading.retry_hints import LONGEST_HINT_S, retry_after_s
 
 
 def classify(status: int, error: Any = None, **headers: str) -> ProviderError:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return classify_failure(status, named, orjson.dumps({"error": error}))
+    return ERRORS.classify(status, named, orjson.dumps({"error": error}))
 
 
 @pytest.mark.parametrize(
@@ -73,17 +74,17 @@ def test_failures_are_classed_by_code_then_words_then_status(status: int, error:
     ],
 )
 def test_the_error_is_found_wherever_servers_put_it(body: bytes) -> None:
-    assert classify_failure(400, {}, body).reason is Reason.CONTEXT_TOO_LONG
+    assert ERRORS.classify(400, {}, body).reason is Reason.CONTEXT_TOO_LONG
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>busy</html>", b"[]", b"[1]", b"17", b"\xff", b"[" * 100_000, b'{"error'])
 def test_a_body_that_says_nothing_leaves_the_status(body: bytes) -> None:
-    assert classify_failure(503, {}, body).reason is Reason.PROVIDER_OVERLOADED
+    assert ERRORS.classify(503, {}, body).reason is Reason.PROVIDER_OVERLOADED
 
 
 @given(st.integers(100, 999), st.binary(max_size=200), st.text(max_size=30), st.text(max_size=30))
 def test_classifying_never_raises(status: int, body: bytes, hint: str, date: str) -> None:
-    error = classify_failure(status, {"retry-after": hint, "date": date}, body)
+    error = ERRORS.classify(status, {"retry-after": hint, "date": date}, body)
     assert error.retry_after_s is None or 0 <= error.retry_after_s <= LONGEST_HINT_S
 
 
@@ -96,7 +97,7 @@ def test_classifying_never_raises(status: int, body: bytes, hint: str, date: str
 )
 def test_odd_error_objects_are_classed_too(status: int, error: dict[str, Any]) -> None:
     body = orjson.dumps({"error": {name: value for name, value in error.items() if not _too_large(value)}})
-    assert classify_failure(status, {}, body).reason in _TREATMENTS
+    assert ERRORS.classify(status, {}, body).reason in _TREATMENTS
 
 
 def _too_large(value: object) -> bool:
@@ -128,11 +129,11 @@ def _too_large(value: object) -> bool:
     ],
 )
 def test_the_hint_when_to_come_back_is_read_in_every_spelling(headers: dict[str, str], seconds: float | None) -> None:
-    assert seconds == retry_after_s(headers)
+    assert seconds == retry_after_s(headers, {})
 
 
 def test_a_date_without_the_provider_s_clock_is_measured_by_ours() -> None:
-    hint = retry_after_s({"retry-after": formatdate(time.time() + 60, usegmt=True)})
+    hint = retry_after_s({"retry-after": formatdate(time.time() + 60, usegmt=True)}, {})
     assert hint is not None
     assert 50 < hint <= 61
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.core.money import TokenCounts
-from services.router.providers.chat_completions.usage import read_usage
+from services.router.providers.formats.chat_completions.usage import read_usage
 from tests.unit.router.providers.chat_wire import FINISH, decoded, delta, finished
 
 

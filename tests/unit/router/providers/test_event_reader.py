@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.router.domain.errors import ProviderError, Reason
-from services.router.providers.sse import MAX_EVENT_BYTES, EventReader
+from services.router.providers.reading.server_sent_events import MAX_EVENT_BYTES, EventReader
 
 
 def read(*chunks: bytes) -> list[bytes]:

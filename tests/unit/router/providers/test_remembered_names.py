@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import pytest
 
 from libs.core.endpoints import Address
-from services.router.providers import remembered_names
-from services.router.providers.remembered_names import RememberedNames
+from services.router.providers.http import remembered_names
+from services.router.providers.http.remembered_names import RememberedNames
 
 FIRST, SECOND = (ipaddress.ip_address("8.8.8.8"),), (ipaddress.ip_address("8.8.4.4"),)
 

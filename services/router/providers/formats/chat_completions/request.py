@@ -114,7 +114,7 @@ def _message(message: Message) -> _Json:
 
 def _tool_result(result: ToolResult) -> str:
     # The format has no field for it; models are told in words.
-    return f"Error: {result.content}" if result.is_error else result.content
+    return f"Error: {result.text}" if result.is_error else result.text
 
 
 def _tool_call(call: ToolCall) -> _Json:

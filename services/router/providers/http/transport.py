@@ -13,7 +13,7 @@ from typing import TypeVar
 import aiohttp
 
 from services.router.domain.errors import ProviderError, Reason
-from services.router.providers.vetted_http import AddressRefused
+from services.router.providers.http.vetted_http import AddressRefused
 
 T = TypeVar("T")
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 
 import aiohttp
 
 from libs.core.secret import Secret
 from services.router.domain.errors import ProviderError, Reason
-from services.router.providers.base import Dialect
-from services.router.providers.transport import translated, within
+from services.router.providers.base import NO_HEADERS, Dialect, Options
+from services.router.providers.http.transport import translated, within
 
 HTTP_OK = 200
 _MAX_ERROR_BODY = 64 * 1024
@@ -21,17 +22,17 @@ _MASK = b"[masked]"
 _KEY = re.compile(rb"[\x21-\x7e]+")
 
 
-def key_header(dialect: Dialect, key: Secret | None) -> dict[str, str]:
-    """The header that carries `key`; none without one.
+def key_headers(dialect: Dialect, key: Secret | None, options: Options) -> Mapping[str, str]:
+    """The headers that carry `key`; none without one.
 
     Raises ProviderError `PROVIDER_KEY_REJECTED` for what no header can carry: no provider gives out such keys, and the
     errors of whoever tries to send one quote it.
     """
     if key is None:
-        return {}
+        return NO_HEADERS
     if _KEY.fullmatch(key.reveal()) is None:
         raise ProviderError(Reason.PROVIDER_KEY_REJECTED)
-    return dict((dialect.key_header(key.reveal().decode("ascii")),))
+    return dialect.key_headers(key.reveal().decode("ascii"), options)
 
 
 async def whole_body(response: aiohttp.ClientResponse, limit: int) -> bytes:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from services.router.providers.chat_completions.dialect import ChatCompletionsDialect
-from services.router.providers.chat_completions.request import Quirks
+from services.router.providers.formats.chat_completions.dialect import ChatCompletionsDialect
+from services.router.providers.formats.chat_completions.request import Quirks
 
 # Most of them know the older name of the output limit only; a key is sent when there is one.
 OPENAI_COMPATIBLE = ChatCompletionsDialect(

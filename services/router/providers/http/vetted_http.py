@@ -115,7 +115,7 @@ class _VettedResolver(AbstractResolver):
         self,
         host: str,
         port: int = 0,
-        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - aiohttp asks for both
+        family: socket.AddressFamily = socket.AF_UNSPEC,
     ) -> list[ResolveResult]:
         """The addresses of `host`. Raises OSError when it has none, and AddressRefused."""
         addresses = await self._lookup(host, port)

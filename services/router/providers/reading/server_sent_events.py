@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.router.domain.errors import ProviderError, Reason
+from services.router.providers.base import StreamFormat
 
 MAX_EVENT_BYTES = 10 * 1024 * 1024
 """No provider sends a longer event; whoever does is not one."""
@@ -65,3 +66,6 @@ class EventReader:
                 if event:
                     events.append(event)
         self._data_size = size
+
+
+SERVER_SENT_EVENTS = StreamFormat("text/event-stream", EventReader)

@@ -9,12 +9,12 @@ import aiohttp
 
 from services.router.domain.generation import Answer
 from services.router.domain.ports import Dispatch
-from services.router.providers.answer_stream import HttpProviderStream
-from services.router.providers.base import Dialect
-from services.router.providers.responses import HTTP_OK, failure, key_header, whole_body
-from services.router.providers.timers import Timers
-from services.router.providers.transport import translated, within
-from services.router.providers.vetted_http import VettedHttp
+from services.router.providers.base import Dialect, EncodedRequest
+from services.router.providers.http.answer_stream import HttpProviderStream
+from services.router.providers.http.responses import HTTP_OK, failure, key_headers, whole_body
+from services.router.providers.http.timers import Timers
+from services.router.providers.http.transport import translated, within
+from services.router.providers.http.vetted_http import VettedHttp
 
 USER_AGENT = "gatehouse"
 
@@ -51,8 +51,9 @@ class HttpProviderSession:
         dialect = self._dialects[dispatch.target.provider.type]
         timers = self._timers.overridden(dispatch.target.provider.timeouts)
         timer, deadline = timers.start().for_first_event()
-        body = await within(timer, deadline, self._whole_answer(dialect, dispatch, timers))
-        return dialect.decode(body)
+        encoded = _encode(dialect, dispatch, stream=False)
+        body = await within(timer, deadline, self._whole_answer(dialect, dispatch, encoded, timers))
+        return encoded.answers.decode(body)
 
     async def stream(self, dispatch: Dispatch) -> HttpProviderStream:
         """Send one attempt and wait until the provider begins to answer. Raises ProviderError."""
@@ -60,63 +61,73 @@ class HttpProviderSession:
         timers = self._timers.overridden(dispatch.target.provider.timeouts)
         deadlines = timers.start()
         timer, deadline = deadlines.for_first_event()
-        response = await within(timer, deadline, self._event_stream(dialect, dispatch, timers))
-        return HttpProviderStream(response, dialect.stream_decoder(), deadlines=deadlines, lingering=self._lingering)
+        encoded = _encode(dialect, dispatch, stream=True)
+        response = await within(timer, deadline, self._event_stream(dialect, dispatch, encoded, timers))
+        return HttpProviderStream(response, encoded.answers, deadlines=deadlines, lingering=self._lingering)
 
     async def _send(
-        self, dialect: Dialect, dispatch: Dispatch, timers: Timers, *, stream: bool
+        self, dialect: Dialect, dispatch: Dispatch, encoded: EncodedRequest, timers: Timers, accept: str
     ) -> aiohttp.ClientResponse:
-        provider = dispatch.target.provider
-        encoded = dialect.encode(
-            dispatch.request,
-            provider_model_id=dispatch.target.model.provider_model_id,
-            output_limit=dispatch.output_limit,
-            stream=stream,
-            options=provider.options,
-        )
         post = self._http.session.post(
-            self._http.destination(provider.base_url, encoded.path),
+            self._http.destination(dispatch.target.provider.base_url, encoded.path),
             data=encoded.body,
             # Made in place: a name for it would put the key into the frames of every traceback.
-            headers=_request_headers(dialect, dispatch, stream=stream),
+            headers=_request_headers(dialect, dispatch, encoded, accept),
             timeout=aiohttp.ClientTimeout(total=None, connect=timers.connect_s),
             allow_redirects=False,
         )
         return await translated(post, sent=False)
 
-    async def _whole_answer(self, dialect: Dialect, dispatch: Dispatch, timers: Timers) -> bytes:
+    async def _whole_answer(
+        self, dialect: Dialect, dispatch: Dispatch, encoded: EncodedRequest, timers: Timers
+    ) -> bytes:
         """The body of a good response."""
-        response = await self._send(dialect, dispatch, timers, stream=False)
+        response = await self._send(dialect, dispatch, encoded, timers, "application/json")
         if response.status != HTTP_OK:
             raise await failure(dialect, response, dispatch.key)
         return await whole_body(response, self._max_answer_bytes)
 
-    async def _event_stream(self, dialect: Dialect, dispatch: Dispatch, timers: Timers) -> aiohttp.ClientResponse:
+    async def _event_stream(
+        self, dialect: Dialect, dispatch: Dispatch, encoded: EncodedRequest, timers: Timers
+    ) -> aiohttp.ClientResponse:
         """A good response whose body is still to be read."""
-        response = await self._send(dialect, dispatch, timers, stream=True)
-        if not _is_event_stream(response):
+        content_type = encoded.answers.stream_format.content_type
+        response = await self._send(dialect, dispatch, encoded, timers, content_type)
+        if not _is_stream(response, content_type):
             raise await failure(dialect, response, dispatch.key)
         return response
 
 
-def _request_headers(dialect: Dialect, dispatch: Dispatch, *, stream: bool) -> dict[str, str]:
+def _encode(dialect: Dialect, dispatch: Dispatch, *, stream: bool) -> EncodedRequest:
+    return dialect.encode(
+        dispatch.request,
+        provider_model_id=dispatch.target.model.provider_model_id,
+        output_limit=dispatch.output_limit,
+        stream=stream,
+        options=dispatch.target.provider.options,
+    )
+
+
+def _request_headers(dialect: Dialect, dispatch: Dispatch, encoded: EncodedRequest, accept: str) -> dict[str, str]:
+    options = dispatch.target.provider.options
     return {
         "Content-Type": "application/json",
-        "Accept": "text/event-stream" if stream else "application/json",
+        "Accept": accept,
         # Answers are small and the loop is busy: no compression, so no decompression bombs either.
         "Accept-Encoding": "identity",
         "User-Agent": USER_AGENT,
         "X-Gatehouse-Attempt": dispatch.reference,
-        **dialect.option_headers(dispatch.target.provider.options),
-        **key_header(dialect, dispatch.key),
+        **dialect.option_headers(options),
+        **encoded.headers,
+        **key_headers(dialect, dispatch.key, options),
     }
 
 
-def _is_event_stream(response: aiohttp.ClientResponse) -> bool:
+def _is_stream(response: aiohttp.ClientResponse, content_type: str) -> bool:
     headers = response.headers
     return (
         response.status == HTTP_OK
-        and headers.get("Content-Type", "").lower().startswith("text/event-stream")
+        and headers.get("Content-Type", "").lower().startswith(content_type)
         # Whoever compresses although `identity` was asked for is not understood.
         and headers.get("Content-Encoding", "identity").lower() in {"identity", ""}
     )

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from libs.core.endpoints import Address
-from services.router.providers.vetted_http import Lookup
+from services.router.providers.http.vetted_http import Lookup
 
 _PATIENCE_S = 1.0
 _KEPT_S = 3600.0

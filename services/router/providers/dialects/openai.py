@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from services.router.providers.chat_completions.dialect import ChatCompletionsDialect
-from services.router.providers.chat_completions.request import Quirks
+from services.router.providers.formats.chat_completions.dialect import ChatCompletionsDialect
+from services.router.providers.formats.chat_completions.request import Quirks
 
 # `max_tokens` is deprecated there and refused by the reasoning models.
 OPENAI = ChatCompletionsDialect(

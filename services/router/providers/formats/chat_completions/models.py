@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from services.router.providers.chat_completions.errors import malformed
+from services.router.providers.reading.json_values import malformed
 
 
 def decode_models(body: bytes) -> frozenset[str]:

@@ -10,10 +10,10 @@ import aiohttp
 from libs.core.secret import Secret
 from services.router.domain.probe import Endpoint
 from services.router.providers.base import Dialect
-from services.router.providers.responses import HTTP_OK, failure, key_header, whole_body
-from services.router.providers.session import USER_AGENT
-from services.router.providers.transport import translated, within
-from services.router.providers.vetted_http import VettedHttp
+from services.router.providers.http.responses import HTTP_OK, failure, key_headers, whole_body
+from services.router.providers.http.session import USER_AGENT
+from services.router.providers.http.transport import translated, within
+from services.router.providers.http.vetted_http import VettedHttp
 
 # The longest of the known lists, of a gateway to some hundred models, has a third of it.
 _MAX_LIST_BYTES = 2 * 1024 * 1024
@@ -39,7 +39,7 @@ class HttpModelLists:
 
     async def _body(self, dialect: Dialect, endpoint: Endpoint, key: Secret | None) -> bytes:
         get = self._http.session.get(
-            self._http.destination(endpoint.base_url, dialect.models_path),
+            self._http.destination(endpoint.base_url, dialect.models_path(endpoint.options)),
             # Made in place: a name for it would put the key into the frames of every traceback.
             headers=_headers(dialect, endpoint, key),
             timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_s),
@@ -57,5 +57,5 @@ def _headers(dialect: Dialect, endpoint: Endpoint, key: Secret | None) -> dict[s
         "Accept-Encoding": "identity",
         "User-Agent": USER_AGENT,
         **dialect.option_headers(endpoint.options),
-        **key_header(dialect, key),
+        **key_headers(dialect, key, endpoint.options),
     }

@@ -9,10 +9,9 @@ import aiohttp
 
 from services.router.domain.errors import ProviderError, Reason
 from services.router.domain.generation import Finished, ProviderEvent
-from services.router.providers.base import StreamDecoder
-from services.router.providers.sse import EventReader
-from services.router.providers.timers import Deadlines
-from services.router.providers.transport import translated, within
+from services.router.providers.base import AnswerFormat
+from services.router.providers.http.timers import Deadlines
+from services.router.providers.http.transport import translated, within
 
 _LINGER_S = 1.0
 _MAX_LINGERING = 1_000
@@ -24,14 +23,14 @@ class HttpProviderStream:
     def __init__(
         self,
         response: aiohttp.ClientResponse,
-        decoder: StreamDecoder,
+        answers: AnswerFormat,
         *,
         deadlines: Deadlines,
         lingering: set[asyncio.Task[None]],
     ) -> None:
         self._response = response
-        self._decoder = decoder
-        self._reader = EventReader()
+        self._decoder = answers.stream_decoder()
+        self._reader = answers.stream_format.reader()
         self._deadlines = deadlines
         self._begun = False
         self._lingering = lingering

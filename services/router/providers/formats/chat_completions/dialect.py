@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from services.router.domain import features
 from services.router.domain.errors import ProviderError
-from services.router.domain.generation import Answer, Generation
-from services.router.providers.base import NO_OPTIONS, EncodedRequest, Options, StreamDecoder
-from services.router.providers.chat_completions.errors import classify_failure
-from services.router.providers.chat_completions.models import decode_models
-from services.router.providers.chat_completions.request import Quirks, encode_request
-from services.router.providers.chat_completions.response import ChatStreamDecoder, decode_answer
+from services.router.domain.generation import Generation, Image, Media
+from services.router.providers.base import NO_OPTIONS, Embedder, EncodedRequest, Options, TokenRequest
+from services.router.providers.formats.chat_completions.errors import ERRORS
+from services.router.providers.formats.chat_completions.models import decode_models
+from services.router.providers.formats.chat_completions.request import Quirks, encode_request
+from services.router.providers.formats.chat_completions.response import ChatAnswers
+
+_FEATURES = (
+    features.STREAMING
+    | features.TOOLS
+    | features.JSON_SCHEMA
+    | features.IMAGES
+    | features.SAMPLING
+    | features.JSON
+    | features.TOOL_CHOICE
+    | features.PARALLEL_TOOL_CALLS
+    | features.STOP
+    | features.SEED
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,9 +37,22 @@ class ChatCompletionsDialect:
     quirks: Quirks
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def key_header(self, key: str) -> tuple[str, str]:
+    def features(self, options: Options) -> int:
+        """What the format carries."""
+        return _FEATURES
+
+    @property
+    def takes_urls(self) -> frozenset[type[Media]]:
+        """Images only."""
+        return frozenset({Image})
+
+    def key_headers(self, key: str, options: Options) -> Mapping[str, str]:
         """`Authorization: Bearer`."""
-        return "Authorization", f"Bearer {key}"
+        return {"Authorization": f"Bearer {key}"}
+
+    def token_request(self, key: str, options: Options, *, now: float) -> TokenRequest | None:
+        """None: keys are sent as they are."""
+        return None
 
     def option_headers(self, options: Options) -> Mapping[str, str]:
         """One for each option that is a header."""
@@ -52,18 +79,14 @@ class ChatCompletionsDialect:
             output_limit=output_limit,
             stream=stream,
         )
-        return EncodedRequest("/chat/completions", body)
-
-    def decode(self, body: bytes) -> Answer:
-        """A complete answer. Raises ProviderError."""
-        return decode_answer(body)
-
-    def stream_decoder(self) -> StreamDecoder:
-        """A decoder for one stream."""
-        return ChatStreamDecoder()
+        return EncodedRequest("/chat/completions", body, ChatAnswers())
 
     @property
-    def models_path(self) -> str:
+    def embedder(self) -> Embedder | None:
+        """None yet."""
+        return None
+
+    def models_path(self, options: Options) -> str:
         """`GET {base_url}/models`."""
         return "/models"
 
@@ -73,4 +96,4 @@ class ChatCompletionsDialect:
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
         """By OpenAI's error codes, then by status."""
-        return classify_failure(status, headers, body)
+        return ERRORS.classify(status, headers, body)

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-
-import orjson
 
 from libs.core.money import TokenCounts
 from services.router.domain.errors import ProviderError, Reason
 from services.router.domain.generation import (
     Answer,
+    AnswerPart,
     Finished,
     FinishReason,
     ProviderEvent,
+    Reasoning,
+    ReasoningDelta,
+    Text,
     TextDelta,
     ToolArgumentsDelta,
     ToolCall,
     ToolCallStarted,
 )
-from services.router.providers.chat_completions.errors import embedded_error, malformed
-from services.router.providers.chat_completions.usage import read_usage
-
-_Json = dict[str, Any]
+from services.router.providers.base import StreamDecoder
+from services.router.providers.formats.chat_completions.errors import ERRORS
+from services.router.providers.formats.chat_completions.usage import read_usage
+from services.router.providers.reading.json_values import MAX_FINISH_REASON, Json, load_object, malformed, text
+from services.router.providers.reading.server_sent_events import SERVER_SENT_EVENTS
 
 _FINISH_REASONS: Mapping[str, FinishReason] = {
     "stop": FinishReason.STOP,
@@ -33,23 +35,32 @@ _FINISH_REASONS: Mapping[str, FinishReason] = {
 }
 
 
-# As much as the ledger keeps; a reason is a word.
-_MAX_FINISH_REASON = 64
+class ChatAnswers:
+    """A `base.AnswerFormat`."""
+
+    stream_format = SERVER_SENT_EVENTS
+
+    def decode(self, body: bytes) -> Answer:
+        """A complete answer. Raises ProviderError."""
+        return decode_answer(body)
+
+    def stream_decoder(self) -> StreamDecoder:
+        """A decoder for one stream."""
+        return ChatStreamDecoder()
 
 
 def decode_answer(body: bytes) -> Answer:
     """A complete answer. Raises ProviderError when the body is none, or is an error sent with HTTP 200."""
-    answer = _loads(body)
+    answer = load_object(body)
     if answer.get("error"):
-        raise embedded_error(answer["error"])
+        raise ERRORS.embedded(answer["error"])
     try:
         choice = answer["choices"][0]
         message = choice["message"]
-        finish = _text(choice.get("finish_reason") or "")[:_MAX_FINISH_REASON]
-        refusal = _text(message.get("refusal") or "")
+        finish = text(choice.get("finish_reason") or "")[:MAX_FINISH_REASON]
+        refusal = text(message.get("refusal") or "")
         return Answer(
-            text=_text(message.get("content") or "") + refusal,
-            tool_calls=tuple(_tool_call(index, each) for index, each in enumerate(message.get("tool_calls") or ())),
+            parts=_parts(message, refusal),
             finish_reason=FinishReason.REFUSAL if refusal else _finish_reason(finish),
             raw_finish_reason=finish,
             usage=read_usage(answer.get("usage")),
@@ -58,12 +69,22 @@ def decode_answer(body: bytes) -> Answer:
         raise malformed() from None
 
 
-def _tool_call(index: int, call: _Json) -> ToolCall:
+def _parts(message: Json, refusal: str) -> tuple[AnswerPart, ...]:
+    reasoning = text(message.get("reasoning_content") or "")
+    said = text(message.get("content") or "") + refusal
+    return (
+        *((Reasoning(reasoning),) if reasoning else ()),
+        *((Text(said),) if said else ()),
+        *(_tool_call(index, each) for index, each in enumerate(message.get("tool_calls") or ())),
+    )
+
+
+def _tool_call(index: int, call: Json) -> ToolCall:
     function = call["function"]
     return ToolCall(
-        id=_text(call.get("id") or _made_id(index)),
-        name=_text(function["name"]),
-        arguments_json=_text(function.get("arguments") or ""),
+        id=text(call.get("id") or _made_id(index)),
+        name=text(function["name"]),
+        arguments_json=text(function.get("arguments") or ""),
     )
 
 
@@ -86,9 +107,9 @@ class ChatStreamDecoder:
             return []
         if data == b"[DONE]":
             return self.end()
-        chunk = _loads(data)
+        chunk = load_object(data)
         if chunk.get("error"):
-            raise embedded_error(chunk["error"])
+            raise ERRORS.embedded(chunk["error"])
         events: list[ProviderEvent] = []
         try:
             if chunk.get("usage"):
@@ -116,19 +137,21 @@ class ChatStreamDecoder:
         if usage is not None and (self._usage is None or usage.total >= self._usage.total):
             self._usage = usage
 
-    def _choice(self, choice: _Json, events: list[ProviderEvent]) -> None:
+    def _choice(self, choice: Json, events: list[ProviderEvent]) -> None:
         delta = choice.get("delta") or {}
+        if delta.get("reasoning_content"):
+            events.append(ReasoningDelta(text(delta["reasoning_content"])))
         if delta.get("content"):
-            events.append(TextDelta(_text(delta["content"])))
+            events.append(TextDelta(text(delta["content"])))
         if delta.get("refusal"):
             self._refused = True
-            events.append(TextDelta(_text(delta["refusal"])))
+            events.append(TextDelta(text(delta["refusal"])))
         for call in delta.get("tool_calls") or ():
             self._tool_call(call, events)
         if choice.get("finish_reason"):
-            self._finish = _text(choice["finish_reason"])[:_MAX_FINISH_REASON]
+            self._finish = text(choice["finish_reason"])[:MAX_FINISH_REASON]
 
-    def _tool_call(self, call: _Json, events: list[ProviderEvent]) -> None:
+    def _tool_call(self, call: Json, events: list[ProviderEvent]) -> None:
         """Parallel calls are told apart by the provider's index; ours counts from 0 without gaps."""
         function = call.get("function") or {}
         theirs, call_id, name = call.get("index"), call.get("id"), function.get("name")
@@ -136,10 +159,10 @@ class ChatStreamDecoder:
         # Some servers give all calls the same index, or none: there a name with another id begins a call.
         if index is None or (name and (theirs is None or (call_id and call_id != self._ids[index]))):
             index = self._places[theirs] = len(self._ids)
-            self._ids.append(_text(call_id or _made_id(index)))
-            events.append(ToolCallStarted(index, self._ids[index], _text(name)))
+            self._ids.append(text(call_id or _made_id(index)))
+            events.append(ToolCallStarted(index, self._ids[index], text(name)))
         if function.get("arguments"):
-            events.append(ToolArgumentsDelta(index, _text(function["arguments"])))
+            events.append(ToolArgumentsDelta(index, text(function["arguments"])))
 
 
 def _made_id(index: int) -> str:
@@ -149,19 +172,3 @@ def _made_id(index: int) -> str:
 
 def _finish_reason(raw: str) -> FinishReason:
     return _FINISH_REASONS.get(raw, FinishReason.UNKNOWN)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError("text expected")
-    return value
-
-
-def _loads(data: bytes) -> _Json:
-    try:
-        parsed = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        raise malformed() from None
-    if not isinstance(parsed, dict):
-        raise malformed()
-    return parsed

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from libs.core.money import TokenCounts
-
-_Json = dict[str, object]
-
-# What the ledger takes at most (gatehouse.usage.v1.Settlement.tokens), a hundred times the largest context there is.
-_MAX_TOKENS = 10**9
+from services.router.providers.reading.json_values import Json, token_count
 
 
 def read_usage(usage: object) -> TokenCounts | None:
@@ -18,12 +14,12 @@ def read_usage(usage: object) -> TokenCounts | None:
     """
     if not isinstance(usage, dict):
         return None
-    prompt, completion = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens", absent=0)
+    prompt, completion = token_count(usage, "prompt_tokens"), token_count(usage, "completion_tokens", absent=0)
     cached = _detail(usage, "prompt_tokens_details", "cached_tokens")
     reasoning = _detail(usage, "completion_tokens_details", "reasoning_tokens")
     if prompt is None or completion is None or cached is None or reasoning is None:
         return None
-    surplus = (_count(usage, "total_tokens", absent=0) or 0) - prompt - completion
+    surplus = (token_count(usage, "total_tokens", absent=0) or 0) - prompt - completion
     if surplus > 0:
         completion += surplus
         reasoning = max(reasoning, surplus)
@@ -37,18 +33,6 @@ def read_usage(usage: object) -> TokenCounts | None:
     )
 
 
-def _count(fields: _Json, name: str, *, absent: int | None = None) -> int | None:
-    """The number of tokens, `absent` when there is none, None when it is no number of tokens."""
-    value = fields.get(name)
-    if value is None:
-        return absent
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_TOKENS:
-        return value
-    return None
-
-
-def _detail(usage: _Json, group: str, name: str) -> int | None:
+def _detail(usage: Json, group: str, name: str) -> int | None:
     details = usage.get(group)
-    return _count(details, name, absent=0) if isinstance(details, dict) else 0
+    return token_count(details, name, absent=0) if isinstance(details, dict) else 0

@@ -1,0 +1,1 @@
+"""HTTP towards the providers: connections, timers, streams of bytes."""

@@ -1,0 +1,1 @@
+"""What every format reads the same way: JSON, errors, hints when to come back, the events of streams."""

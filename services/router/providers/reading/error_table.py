@@ -1,0 +1,130 @@
+"""What the failures of a provider mean, as a table: by its error codes, by its words, by the HTTP status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import orjson
+
+from libs.telemetry.scrubbing import scrub_foreign_text
+from services.router.domain.errors import ProviderError, Reason
+from services.router.providers.reading.json_values import Json, malformed
+from services.router.providers.reading.retry_hints import retry_after_s
+
+_MAX_MESSAGE = 300
+_OK = 200
+_CLIENT_ERROR, _SERVER_ERROR, _NO_STATUS = 400, 500, 600
+_EXPLAINED = frozenset({Reason.PROVIDER_INVALID_REQUEST, Reason.CONTEXT_TOO_LONG, Reason.PROVIDER_MODEL_NOT_FOUND})
+
+STATUSES: Mapping[int, Reason] = MappingProxyType(
+    {
+        400: Reason.PROVIDER_INVALID_REQUEST,
+        401: Reason.PROVIDER_KEY_REJECTED,
+        402: Reason.PROVIDER_BILLING,
+        403: Reason.PROVIDER_PERMISSION_DENIED,
+        404: Reason.PROVIDER_MODEL_NOT_FOUND,
+        408: Reason.PROVIDER_TIMEOUT,
+        413: Reason.CONTEXT_TOO_LONG,
+        422: Reason.PROVIDER_INVALID_REQUEST,
+        429: Reason.PROVIDER_RATE_LIMITED,
+        503: Reason.PROVIDER_OVERLOADED,
+        529: Reason.PROVIDER_OVERLOADED,
+    }
+)
+"""What HTTP itself says, the same for all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorTable:
+    """One provider's failures.
+
+    `codes`: what stands in its fields `code_fields`. `words`: what its message holds, lower case, for causes it tells
+    in words only; they count where the status is in `worded_statuses` and no code said more. `statuses`: where it means
+    something else than HTTP.
+    """
+
+    codes: Mapping[str, Reason]
+    words: tuple[tuple[str, Reason], ...] = ()
+    code_fields: tuple[str, ...] = ("code", "type")
+    worded_statuses: frozenset[int] = frozenset({400, 422})
+    statuses: Mapping[int, Reason] = field(default_factory=lambda: STATUSES)
+
+    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
+        """What a failed response means. Status 200 is for a response that is no answer of the kind asked for."""
+        error = error_object(body)
+        if status == _OK:
+            return self.embedded(error) if error else malformed()
+        message = _message(error)
+        reason = (
+            self._by_code(error)
+            or (self._by_words(message) if status in self.worded_statuses else None)
+            or self._by_status(status)
+        )
+        return ProviderError(
+            reason,
+            status=status,
+            retry_after_s=retry_after_s(headers, error),
+            # Only what concerns the request itself: texts about keys and accounts are not for callers.
+            message=scrub_foreign_text(message)[:_MAX_MESSAGE] if reason in _EXPLAINED else "",
+        )
+
+    def embedded(self, error: object) -> ProviderError:
+        """An error that came with HTTP 200, whole or inside a stream."""
+        fields: Json = error if isinstance(error, dict) else {"message": error}
+        reason = (
+            self._by_code(fields) or self._by_embedded_status(fields.get("code")) or self._by_words(_message(fields))
+        )
+        return ProviderError(
+            reason or Reason.PROVIDER_ERROR, status=_OK, sent=True, retry_after_s=retry_after_s({}, fields)
+        )
+
+    def _by_code(self, error: Json) -> Reason | None:
+        for name in self.code_fields:
+            value = error.get(name)
+            if isinstance(value, str) and value in self.codes:
+                return self.codes[value]
+        return None
+
+    def _by_words(self, message: str) -> Reason | None:
+        lowered = message.lower()
+        return next((reason for words, reason in self.words if words in lowered), None)
+
+    def _by_embedded_status(self, code: object) -> Reason | None:
+        """Gateways put the status they saw into the error they pass on."""
+        if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) == len("429"):
+            code = int(code)
+        return self._by_status(code) if isinstance(code, int) and _CLIENT_ERROR <= code < _NO_STATUS else None
+
+    def _by_status(self, status: int) -> Reason:
+        reason = self.statuses.get(status)
+        if reason is not None:
+            return reason
+        if status >= _SERVER_ERROR:
+            return Reason.PROVIDER_ERROR
+        # Another 4xx is about the request; a redirect or any other 2xx is not this API at all.
+        return Reason.PROVIDER_INVALID_REQUEST if status >= _CLIENT_ERROR else Reason.PROVIDER_BAD_RESPONSE
+
+
+def error_object(body: bytes) -> Json:
+    """The error in `body`: under `error`, the body itself, or either as the only entry of a list; empty for none."""
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    if isinstance(parsed, list) and parsed:
+        parsed = parsed[0]
+    if not isinstance(parsed, dict):
+        return {}
+    error = parsed.get("error")
+    if isinstance(error, dict):
+        return error
+    if isinstance(error, str):
+        return {"message": error}
+    return parsed if isinstance(parsed.get("message"), str) else {}
+
+
+def _message(error: Json) -> str:
+    message = error.get("message")
+    return message if isinstance(message, str) else ""
