@@ -134,13 +134,18 @@ class Dialect(Protocol):
         """Whether a provider of this type cannot be called without a key."""
         ...
 
-    def features(self, options: Options) -> int:
-        """What the format can carry: bits of `domain.features`. The rest is refused or left out before `encode`."""
+    def features(self, options: Options, provider_model_id: str) -> int:
+        """What can be carried to this model: bits of `domain.features`. The rest is refused or left out before `encode`.
+
+        Asked for each target of a call: it must cost no more than a look into a table.
+        """
         ...
 
-    @property
-    def takes_urls(self) -> frozenset[type[Media]]:
-        """The kinds of media that the provider fetches by URL itself; the others come to `encode` as bytes."""
+    def takes_urls(self, request: Generation, options: Options, provider_model_id: str) -> frozenset[type[Media]]:
+        """The kinds of media that the provider fetches by URL itself; the others come to `encode` as bytes.
+
+        `request` is what is encoded next but for these media, so that a type with several formats can choose by it.
+        """
         ...
 
     def key_headers(self, key: str, options: Options) -> Mapping[str, str]:

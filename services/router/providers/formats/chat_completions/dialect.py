@@ -37,12 +37,11 @@ class ChatCompletionsDialect:
     quirks: Quirks
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def features(self, options: Options) -> int:
+    def features(self, options: Options, provider_model_id: str) -> int:
         """What the format carries."""
         return _FEATURES
 
-    @property
-    def takes_urls(self) -> frozenset[type[Media]]:
+    def takes_urls(self, request: Generation, options: Options, provider_model_id: str) -> frozenset[type[Media]]:
         """Images only."""
         return frozenset({Image})
 
