@@ -135,7 +135,7 @@ class Dialect(Protocol):
         ...
 
     def features(self, options: Options, provider_model_id: str) -> int:
-        """What can be carried to this model: bits of `domain.features`. The rest is refused or left out before `encode`.
+        """What can be carried to this model: bits of `domain.features`. The rest is refused or left out first.
 
         Asked for each target of a call: it must cost no more than a look into a table.
         """
