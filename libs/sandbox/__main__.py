@@ -52,11 +52,11 @@ rules: the same words for all calls of a model or key, replacing the rules befor
   curl http://127.0.0.1:{DEFAULT_PORT}/_sandbox/rules -d '{{"rules":[
     {{"model":"sandbox-small","key_suffix":"demo","times":2,"action":{{"status":503}}}}]}}'
   model, key_suffix and times may be left out. The first rule that fits acts; a directive in the message wins.
-  With "listing": true a rule is for GET /v1/models instead, where these words work:
-  {", ".join(sorted(LIST_WORDS))}.
+  With "listing": true a rule is for lists of models instead, with "token": true for access tokens; there
+  these words work: {", ".join(sorted(LIST_WORDS))}.
 
 tokens: up to eight letters or digits in a row are one, every other visible character is one. A prompt has three
-more, three for each message and 85 for each image.
+more, three for each message, 85 for each image, 64 for each recording and 128 for each document.
 
 The control endpoints ask for no key: do not listen on an address that others can reach.
 """

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from itertools import chain, cycle, islice
 
-from libs.sandbox.dialect import Answer, Question, Refusal, Tool, ToolCall
+from libs.sandbox.dialect import (
+    Answer,
+    EmbeddingAnswer,
+    EmbeddingQuestion,
+    Finish,
+    Question,
+    Refusal,
+    Tool,
+    ToolCall,
+)
 from libs.sandbox.directives import Directives, without_directives
 from libs.sandbox.schema_values import NoValue, value_for
 from libs.sandbox.tokens import split_tokens
+from libs.sandbox.vectors import vector_for
 
 _OPENING = split_tokens("Hello from the sandbox, the practice provider that comes with Gatehouse.")
 _TRUTH = split_tokens(
@@ -25,6 +35,7 @@ _CLOSINGS = tuple(
 )
 _PADDING = split_tokens(" The sandbox has more to say when it is asked to, word after word after word.")
 _REASONING = split_tokens(" The question is read, a sentence is picked by its digest, and the answer is written.")
+_BEFORE_TOOLS = split_tokens("Let me ask a tool.")
 _LONGEST_ECHO = 80
 
 
@@ -34,20 +45,27 @@ def make_answer(question: Question, directives: Directives, *, default_reasoning
     Raises Refusal (400) when a tool or schema of the question cannot be answered.
     """
     seed = question.digest.hex()
-    reasoning = default_reasoning if directives.reasoning is None else directives.reasoning
+    wanted = default_reasoning if question.reasoning_tokens is None else question.reasoning_tokens
+    reasoning = wanted if directives.reasoning is None else directives.reasoning
     room = question.max_tokens
     if room is not None:
         reasoning = min(reasoning, room)
         room -= reasoning
     calls = _tool_calls(question, directives, seed)
-    pieces = () if calls else tuple(_text(question, directives, limit=room))
-    finish = "tool_calls" if calls else "stop"
+    stopped_by = None
+    if calls:
+        pieces = tuple(_BEFORE_TOOLS) if directives.text_before_tools else ()
+    else:
+        pieces, stopped_by = _until_stop(_text(question, directives, limit=room), question.stop)
+    finish = Finish.TOOL_CALLS if calls else Finish.STOP
     if room is not None:
         kept_calls, kept_pieces = _fit(calls, pieces, room)
         if kept_calls != calls or len(kept_pieces) < len(pieces):
-            finish = "length"
+            finish, stopped_by = Finish.LENGTH, None
         calls, pieces = kept_calls, kept_pieces
-    visible = len(pieces) + sum(call.name_tokens + len(call.pieces) for call in calls)
+    visible = len(pieces) + sum(call.tokens for call in calls)
+    thought = tuple(islice(cycle(_REASONING), reasoning))
+    shown = (directives.show_reasoning or question.show_reasoning) and not directives.redacted
     return Answer(
         answer_id=seed,
         finish=None if directives.no_finish else directives.finish or finish,
@@ -56,9 +74,22 @@ def make_answer(question: Question, directives: Directives, *, default_reasoning
         pieces=pieces,
         calls=calls,
         reasoning_tokens=reasoning,
-        shown_reasoning=tuple(islice(cycle(_REASONING), reasoning)) if directives.show_reasoning else (),
+        shown_reasoning=thought if shown else (),
+        reasoning_text="".join(thought),
+        redacted=directives.redacted and bool(thought),
+        stop_sequence=stopped_by,
         cached_tokens=min(directives.cached, question.prompt_tokens),
         with_usage=not directives.no_usage,
+    )
+
+
+def make_embeddings(question: EmbeddingQuestion, directives: Directives) -> EmbeddingAnswer:
+    """The vectors of `question`, as many as `directives` want."""
+    vectors = [vector_for(text, question.dimensions) for text in question.inputs]
+    if directives.vectors is not None:
+        vectors = list(islice(cycle(vectors), directives.vectors))
+    return EmbeddingAnswer(
+        vectors=tuple(vectors), prompt_tokens=question.prompt_tokens, with_usage=not directives.no_usage
     )
 
 
@@ -71,17 +102,28 @@ def _text(question: Question, directives: Directives, *, limit: int | None) -> l
         # One piece more than fits is enough to show that the answer was cut.
         wanted = directives.tokens if limit is None else min(directives.tokens, limit + 1)
         pieces = list(islice(chain(pieces, cycle(_PADDING)), wanted))
-    return _until_stop(pieces, question.stop) if question.stop else pieces
+    return pieces
 
 
 def _echo(question: Question) -> str:
     if question.tool_result is not None:
-        return f" The tool answered: “{_shorten(question.tool_result)}”."
+        verb = "failed" if question.tool_failed else "answered"
+        return f" The tool {verb}: “{_shorten(question.tool_result)}”.{_received(question)}"
     asked = _shorten(without_directives(question.user_text))
     text = f" You asked: “{asked}”." if asked else " You asked nothing in words."
-    if question.images:
-        plural = "s were" if question.images > 1 else " was"
-        text += f" {question.images} image{plural} received and counted, not looked at."
+    return text + _received(question)
+
+
+def _received(question: Question) -> str:
+    """What else came along, a sentence for each kind."""
+    kinds = {"image": question.images, "recording": question.audio, "document": question.documents}
+    text = "".join(
+        f" {number} {kind}{'s were' if number > 1 else ' was'} received and counted, not looked at."
+        for kind, number in kinds.items()
+        if number
+    )
+    if question.thoughts:
+        text += f" {question.thoughts} thought{'s' if question.thoughts > 1 else ''} came back as given."
     return text
 
 
@@ -91,10 +133,14 @@ def _shorten(text: str) -> str:
     return flat if len(flat) <= _LONGEST_ECHO else f"{flat[: _LONGEST_ECHO - 1].rstrip()}…"
 
 
-def _until_stop(pieces: list[str], stops: tuple[str, ...]) -> list[str]:
-    text = "".join(pieces)
-    found = [place for place in (text.find(stop) for stop in stops) if place >= 0]
-    return split_tokens(text[: min(found)]) if found else pieces
+def _until_stop(pieces: list[str], stops: tuple[str, ...]) -> tuple[tuple[str, ...], str | None]:
+    """What comes before the first stop sequence, and which that is."""
+    text = "".join(pieces) if stops else ""
+    found = [(place, stop) for stop in stops if (place := text.find(stop)) >= 0]
+    if not found:
+        return tuple(pieces), None
+    place, stop = min(found)
+    return tuple(split_tokens(text[:place])), stop
 
 
 def _tool_calls(question: Question, directives: Directives, seed: str) -> tuple[ToolCall, ...]:
@@ -137,6 +183,8 @@ def _fit(
     calls: tuple[ToolCall, ...], pieces: tuple[str, ...], room: int
 ) -> tuple[tuple[ToolCall, ...], tuple[str, ...]]:
     """What of the answer has room in `room` tokens."""
+    said = pieces[: max(room, 0)]
+    room -= len(pieces)
     kept: list[ToolCall] = []
     for call in calls:
         room -= call.name_tokens
@@ -150,4 +198,4 @@ def _fit(
         room -= len(call.pieces)
         if room < 0:
             break
-    return tuple(kept), pieces[: max(room, 0)]
+    return tuple(kept), said

@@ -20,6 +20,9 @@ import orjson
 
 Event = Literal["accepted", "finished"]
 
+Operation = Literal["chat", "embeddings"]
+"""What was asked for."""
+
 Outcome = Literal["completed", "cut", "failed", "broken", "client_gone", "refused"]
 """completed: sent to the end. cut: the sandbox broke off, as told. failed: an error event ended the stream.
 broken: the answer was unreadable, as told. client_gone: the caller closed the connection before the end.
@@ -52,6 +55,7 @@ class BillRecord:
     status: int | None = None
     chunks: int = 0
     duration_ms: float | None = None
+    operation: Operation = "chat"
 
 
 class Bill:
@@ -151,12 +155,22 @@ class Entry:
         "entry_id",
         "key_fingerprint",
         "model",
+        "operation",
         "prompt_tokens",
         "reasoning_tokens",
         "stream",
     )
 
-    def __init__(self, bill: Bill, entry_id: str, dialect: str, key: str, call: str | None) -> None:
+    def __init__(
+        self,
+        bill: Bill,
+        entry_id: str,
+        dialect: str,
+        key: str,
+        call: str | None,
+        *,
+        operation: Operation = "chat",
+    ) -> None:
         self._bill = bill
         self._started = time.time()
         self._finished = False
@@ -164,6 +178,7 @@ class Entry:
         self.dialect = dialect
         self.key_fingerprint = key_fingerprint(key) if key else None
         self.call = call
+        self.operation = operation
         self.model: str | None = None
         self.stream: bool | None = None
         self.prompt_tokens = self.cached_tokens = self.completion_tokens = self.reasoning_tokens = self.chunks = 0
@@ -182,6 +197,7 @@ class Entry:
                 stream=self.stream,
                 prompt_tokens=self.prompt_tokens,
                 cached_tokens=self.cached_tokens,
+                operation=self.operation,
             )
         )
 
@@ -210,6 +226,7 @@ class Entry:
                 status=status,
                 chunks=self.chunks,
                 duration_ms=round((now - self._started) * 1000, 3),
+                operation=self.operation,
             )
         )
 

@@ -16,7 +16,7 @@ from typing import Never
 from aiohttp import web
 
 from libs.sandbox.bill import Entry
-from libs.sandbox.dialect import Answer, Dialect, Part, Question
+from libs.sandbox.dialect import Answer, Dialect, EmbeddingAnswer, EmbeddingQuestion, Part, Question, Refusal
 from libs.sandbox.directives import Directives
 
 _BLOCK_BYTES = 65_536
@@ -30,12 +30,22 @@ _LINGER_ZERO = struct.pack("ii", 1, 0)
 class Delivery:
     """One response to one request."""
 
-    def __init__(self, request: web.BaseRequest, entry: Entry, directives: Directives, *, pace_ms: float) -> None:
+    def __init__(
+        self,
+        request: web.BaseRequest,
+        entry: Entry,
+        dialect: Dialect,
+        directives: Directives,
+        *,
+        pace_ms: float,
+    ) -> None:
         self._request = request
+        self._dialect = dialect
         self._entry = entry
         self._wishes = directives
         self._pace_s = (pace_ms if directives.pace_ms is None else directives.pace_ms) / 1000
-        self._headers = {"x-request-id": entry.entry_id}
+        name = dialect.request_id_header
+        self._headers = {} if name is None else {name: entry.entry_id}
 
     async def before_answer(self) -> web.StreamResponse | None:
         """The wishes that need no answer; None when there should be one. Ends by cancellation if told to be silent."""
@@ -52,38 +62,49 @@ class Delivery:
             return web.Response(body=HTML, content_type="text/html", headers=self._headers)
         return None
 
-    async def send_whole(self, dialect: Dialect, question: Question, answer: Answer) -> web.StreamResponse:
+    async def send_whole(self, question: Question, answer: Answer) -> web.StreamResponse:
         """The answer in one body."""
-        entry, wishes = self._entry, self._wishes
         if self._pace_s:
             await asyncio.sleep(self._pace_s * answer.completion_tokens)
-        body = dialect.whole(question, answer)
+        body = self._dialect.whole(question, answer)
+        return await self._send_body(body, question.model, answer.completion_tokens, answer.reasoning_tokens)
+
+    async def send_embeddings(self, question: EmbeddingQuestion, answer: EmbeddingAnswer) -> web.StreamResponse:
+        """The vectors in one body."""
+        return await self._send_body(self._dialect.embeddings(question, answer), question.model, 0, 0)
+
+    async def _send_body(self, body: bytes, model: str, tokens: int, reasoning: int) -> web.StreamResponse:
+        entry, wishes = self._entry, self._wishes
         if wishes.garbage:
             entry.finish("broken", 200)
             return await self._respond(body[: len(body) // 2])
         if wishes.error_after is not None:
             entry.finish("failed", 200)
-            return await self._respond(dialect.refusal(dialect.standard_refusal(500, None, question.model)))
-        entry.completion_tokens, entry.reasoning_tokens = answer.completion_tokens, answer.reasoning_tokens
+            return await self._respond(self._dialect.refusal(self._failure(model)))
+        entry.completion_tokens, entry.reasoning_tokens = tokens, reasoning
         if wishes.cut_after is not None or wishes.cut_at_end or wishes.silence_after is not None:
             await self._send_half(body)
         entry.chunks = 1
         entry.finish("completed", 200)
         return await self._respond(body)
 
-    async def send_stream(self, dialect: Dialect, question: Question, answer: Answer) -> web.StreamResponse:
+    def _failure(self, model: str) -> Refusal:
+        return self._dialect.standard_refusal(self._wishes.error_status, self._wishes.code, model)
+
+    async def send_stream(self, question: Question, answer: Answer) -> web.StreamResponse:
         """The answer event by event."""
+        dialect = self._dialect
         wire = await self._open(dialect.stream_content_type)
         if self._wishes.garbage:
             self._entry.finish("broken", 200)
             await wire.send(dialect.stream_garbage())
         elif self._is_plain(answer):
             # Before the bytes leave: whoever has the whole answer finds the whole bill.
-            self._count(answer.chunks, answer.completion_tokens, answer)
+            self._count(dialect.chunks(answer), answer.completion_tokens, answer)
             self._entry.finish("completed", 200)
             await wire.send(dialect.stream_at_once(question, answer))
         else:
-            await self._send_frames(wire, dialect, question, answer)
+            await self._send_frames(wire, question, answer)
         return await wire.end()
 
     def _is_plain(self, answer: Answer) -> bool:
@@ -95,11 +116,11 @@ class Delivery:
             and answer.completion_tokens <= _AT_ONCE_TOKENS
         )
 
-    async def _send_frames(self, wire: _Wire, dialect: Dialect, question: Question, answer: Answer) -> None:
+    async def _send_frames(self, wire: _Wire, question: Question, answer: Answer) -> None:
         entry, wishes = self._entry, self._wishes
         block = bytearray()
-        for frame in dialect.frames(question, answer):
-            if frame.part in {Part.CONTENT, Part.FINISH} and await self._break_off(wire, block, dialect):
+        for frame in self._dialect.frames(question, answer):
+            if frame.part in {Part.CONTENT, Part.FINISH} and await self._break_off(wire, block, question.model):
                 return
             if frame.part in {Part.USAGE, Part.DONE} and wishes.cut_at_end:
                 await wire.flush(block)
@@ -123,7 +144,7 @@ class Delivery:
         # Reasoning comes first.
         entry.reasoning_tokens = min(answer.reasoning_tokens, entry.completion_tokens)
 
-    async def _break_off(self, wire: _Wire, block: bytearray, dialect: Dialect) -> bool:
+    async def _break_off(self, wire: _Wire, block: bytearray, model: str) -> bool:
         """Stop here if told to: whether the stream is over. A cut and a silence end by cancellation."""
         wishes, place = self._wishes, self._entry.chunks
         if place not in {wishes.cut_after, wishes.error_after, wishes.silence_after}:
@@ -134,7 +155,7 @@ class Delivery:
         if place == wishes.silence_after:
             await self._silence()
         self._entry.finish("failed", 200)
-        await wire.send(dialect.stream_error())
+        await wire.send(self._dialect.stream_error(self._failure(model)))
         return True
 
     async def _send_half(self, body: bytes) -> Never:

@@ -1,8 +1,8 @@
 """What a test can ask of a single call: `[[sandbox status=429 retry_after=2]]` in the last user message.
 
-Several blocks may stand in one message. A word without `=` is a flag. A word nobody knows, or a value out of
-range, is refused with status 400, so that a slip in a test shows at once. Rules (`rules.py`) carry the same
-words as a JSON object.
+For embeddings it stands in any of the inputs. Several blocks may stand in one message. A word without `=` is a
+flag. A word nobody knows, or a value out of range, is refused with status 400, so that a slip in a test shows at
+once. Rules (`rules.py`) carry the same words as a JSON object.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ EXPLANATIONS: Mapping[str, str] = {
     "cut_after": "close the connection after N content chunks (of a whole answer: in the middle)",
     "cut_at_end": "flag: close the connection after the finish reason, before the usage",
     "error_after": "send an error event after N content chunks (instead of a whole answer: at once)",
+    "error_status": "the status whose error that event reports (400-599, usually 500); code picks among variants",
     "silence_after": "say nothing more after N content chunks (of a whole answer: from the middle on)",
     "silent": "flag: accept the call and never answer",
     "reset": "flag: reset the connection before the answer begins",
@@ -39,9 +40,12 @@ EXPLANATIONS: Mapping[str, str] = {
     "finish": "this finish reason instead of the true one, such as content_filter",
     "tokens": f"make the answer N tokens long (0-{MAX_TOKENS})",
     "tools": "call N tools, taken in turn from those on offer",
+    "text_before_tools": "flag: say something before the calls of tools",
     "cached": "count N tokens of the prompt as cached",
     "reasoning": "count N reasoning tokens before the answer",
-    "show_reasoning": "flag: send the reasoning as reasoning_content, as some compatible providers do",
+    "show_reasoning": "flag: send the reasoning, though nobody asked (reasoning_content in the OpenAI dialect)",
+    "redacted": "flag: hide the reasoning the way the provider hides what must not be read",
+    "vectors": "answer a request for embeddings with N vectors, whatever was asked for",
     "pace_ms": "milliseconds before each content chunk (of a whole answer: per token, in sum)",
     "first_ms": "milliseconds before the first byte",
     "slow_headers": "milliseconds between the lines of the response's head",
@@ -61,6 +65,7 @@ class Directives:
     cut_after: int | None = None
     cut_at_end: bool = False
     error_after: int | None = None
+    error_status: int = 500
     silence_after: int | None = None
     silent: bool = False
     reset: bool = False
@@ -72,9 +77,12 @@ class Directives:
     finish: str | None = None
     tokens: int | None = None
     tools: int = 0
+    text_before_tools: bool = False
     cached: int = 0
     reasoning: int | None = None
     show_reasoning: bool = False
+    redacted: bool = False
+    vectors: int | None = None
     pace_ms: float | None = None
     first_ms: float = 0.0
     slow_headers: float = 0.0
@@ -86,11 +94,13 @@ _INTEGERS: Mapping[str, tuple[int, int]] = {
     "status": (300, 599),
     "cut_after": (0, MAX_TOKENS),
     "error_after": (0, MAX_TOKENS),
+    "error_status": (400, 599),
     "silence_after": (0, MAX_TOKENS),
     "tokens": (0, MAX_TOKENS),
     "tools": (1, MAX_TOOL_CALLS),
     "cached": (0, 10_000_000),
     "reasoning": (0, MAX_TOKENS),
+    "vectors": (0, MAX_TOKENS),
 }
 _NUMBERS: Mapping[str, float] = {
     "retry_after": 86_400.0,

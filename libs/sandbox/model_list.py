@@ -1,4 +1,4 @@
-"""Sends the list of models, with the faults that rules ask for. It costs nothing, so no bill is written."""
+"""Sends what costs nothing, so that no bill is written: lists of models and access tokens, with the faults of rules."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import struct
 from aiohttp import web
 
 from libs.sandbox.delivery import HTML
-from libs.sandbox.dialect import Dialect
 from libs.sandbox.directives import Directives
 
 WORDS = frozenset(
@@ -20,10 +19,8 @@ WORDS = frozenset(
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
 
-async def send_models(
-    request: web.BaseRequest, dialect: Dialect, names: tuple[str, ...], wishes: Directives
-) -> web.Response:
-    """The list of `names`. Ends by cancellation if told to be silent or to reset."""
+async def send_free(request: web.BaseRequest, body: bytes, wishes: Directives) -> web.Response:
+    """`body`, or what was wished for instead. Ends by cancellation if told to be silent or to reset."""
     if wishes.first_ms:
         await asyncio.sleep(wishes.first_ms / 1000)
     if wishes.reset and request.transport is not None:
@@ -35,5 +32,4 @@ async def send_models(
         await asyncio.get_running_loop().create_future()
     if wishes.html:
         return web.Response(body=HTML, content_type="text/html")
-    body = dialect.models(names)
     return web.Response(body=body[: len(body) // 2] if wishes.garbage else body, content_type="application/json")

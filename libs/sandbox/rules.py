@@ -9,7 +9,7 @@ import orjson
 
 from libs.sandbox.directives import read_directives
 
-_FIELDS = frozenset({"model", "key_suffix", "times", "action", "listing"})
+_FIELDS = frozenset({"model", "key_suffix", "times", "action", "listing", "token"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +17,8 @@ class Rule:
     """`action` (the words of `directives.py`) for calls that fit; None fits everything.
 
     `times` is how many calls it acts on, at least 1; None means all. A directive in the message wins over the
-    same word of a rule. `listing`: it is for requests of the list of models, which name no model, and for nothing else.
+    same word of a rule. `listing`: it is for requests of the list of models, which name no model, and for nothing else;
+    `token`: for requests of access tokens, which show no key either.
     """
 
     action: Mapping[str, object] = field(default_factory=dict)
@@ -25,9 +26,15 @@ class Rule:
     key_suffix: str | None = None
     times: int | None = None
     listing: bool = False
+    token: bool = False
 
-    def fits(self, model: str | None, key: str) -> bool:
-        """Whether a call for `model` with `key` falls under this rule; None is a request of the list of models."""
+    def fits(self, model: str | None, key: str | None) -> bool:
+        """Whether a call for `model` with `key` falls under this rule.
+
+        No model is a request of the list of models, no key one of an access token.
+        """
+        if self.token or key is None:
+            return self.token and key is None
         return (
             self.listing == (model is None)
             and (self.model is None or self.model == model)
@@ -48,7 +55,7 @@ class RuleBook:
             read_directives(rule.action)
         self._rules = fresh
 
-    def take(self, model: str | None, key: str) -> Mapping[str, object] | None:
+    def take(self, model: str | None, key: str | None) -> Mapping[str, object] | None:
         """The action for this call, counted as used; None when no rule fits. `model` as in `Rule.fits`."""
         if not self._rules:
             return None
@@ -66,6 +73,7 @@ class RuleBook:
                     {
                         "model": rule.model,
                         "listing": rule.listing,
+                        "token": rule.token,
                         "key_suffix_length": len(rule.key_suffix) if rule.key_suffix is not None else None,
                         "action": dict(rule.action),
                         "times_left": left,
@@ -77,7 +85,7 @@ class RuleBook:
 
 
 def read_rules(body: bytes) -> list[Rule]:
-    """The rules in `{"rules": [{"model", "listing", "key_suffix", "times", "action"}]}`.
+    """The rules in `{"rules": [{"model", "listing", "token", "key_suffix", "times", "action"}]}`.
 
     Raises ValueError, which says what is wrong.
     """
@@ -104,9 +112,14 @@ def _read_rule(entry: object, where: str) -> Rule:
     for name in ("model", "key_suffix"):
         if entry.get(name) is not None and not isinstance(entry[name], str):
             raise ValueError(f"{where}.{name} must be text")
-    listing = entry.get("listing", False)
-    if not isinstance(listing, bool):
-        raise ValueError(f"{where}.listing must be true or false")  # noqa: TRY004 - as above
+    for name in ("listing", "token"):
+        if not isinstance(entry.get(name, False), bool):
+            raise ValueError(f"{where}.{name} must be true or false")  # noqa: TRY004 - as above
     return Rule(
-        action=action, model=entry.get("model"), key_suffix=entry.get("key_suffix"), times=times, listing=listing
+        action=action,
+        model=entry.get("model"),
+        key_suffix=entry.get("key_suffix"),
+        times=times,
+        listing=entry.get("listing", False),
+        token=entry.get("token", False),
     )

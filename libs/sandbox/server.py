@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import math
 import secrets
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,16 +16,23 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 
 from libs.sandbox import control
-from libs.sandbox.answers import make_answer
-from libs.sandbox.bill import Bill, Entry
+from libs.sandbox.answers import make_answer, make_embeddings
+from libs.sandbox.bill import Bill, Entry, Operation
 from libs.sandbox.delivery import Delivery
-from libs.sandbox.dialect import Dialect, Question, Refusal
-from libs.sandbox.dialects.openai_chat import OpenAIChat
+from libs.sandbox.dialect import Call, Dialect, Endpoint, Refusal
+from libs.sandbox.dialects import DIALECTS
 from libs.sandbox.directives import NO_DIRECTIVES, Directives, find_directives, read_directives
-from libs.sandbox.model_list import send_models
+from libs.sandbox.model_list import send_free
 from libs.sandbox.rules import RuleBook
 
-DEFAULT_MODELS = ("sandbox-small", "sandbox-large", "sandbox-reasoner", "gpt-4o-mini", "gpt-4.1-mini")
+DEFAULT_MODELS = (
+    "sandbox-small",
+    "sandbox-large",
+    "sandbox-reasoner",
+    "sandbox-embed",
+    "gpt-4o-mini",
+    "gpt-4.1-mini",
+)
 """Listed and answered. The last two carry names that price catalogues know."""
 
 MODEL_PREFIX = "sandbox-"
@@ -40,6 +46,7 @@ _MAX_BODY_BYTES = 64 * 1024 * 1024
 _REMEMBERED_REQUESTS = 1_000
 _SHUTDOWN_TIMEOUT_S = 0.5
 _CALL_HEADER = "x-gatehouse-attempt"
+_KEY_HEADERS = frozenset({"authorization", "x-api-key", "x-goog-api-key", "api-key"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +54,7 @@ class SeenRequest:
     """A request as it came in, for tests; the headers are without the key."""
 
     path: str
+    query: dict[str, str]
     headers: dict[str, str]
     body: bytes
 
@@ -85,9 +93,6 @@ class Sandbox:
         # Unique over restarts, because a bill file outlives the process.
         self._run_id = secrets.token_hex(4)
         self._serial = itertools.count(1)
-        dialects: tuple[Dialect, ...] = (OpenAIChat(),)
-        self._by_chat_path = {dialect.chat_path: dialect for dialect in dialects}
-        self._by_models_path = {dialect.models_path: dialect for dialect in dialects}
 
     @property
     def url(self) -> str:
@@ -131,40 +136,60 @@ class Sandbox:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path
-        dialect = self._by_chat_path.get(path)
-        if dialect is not None and request.method == "POST":
-            return await self._chat(request, dialect)
-        listing = self._by_models_path.get(path)
-        if listing is not None and request.method == "GET":
-            try:
-                return await self._list(request, listing)
-            except Refusal as refusal:
-                return _refuse(listing, refusal)
-        response = await control.respond(request, self.rules, self.bill)
-        if response is not None:
-            return response
-        known = dialect or listing
-        status = 405 if known else 404
-        unknown = Refusal(status, f"Invalid URL ({request.method} {path[:200]})")
-        return _refuse(known or next(iter(self._by_chat_path.values())), unknown)
+        dialect = _nearest(path)
+        try:
+            for dialect in DIALECTS:
+                route = dialect.route(request.method, path)
+                if route is not None:
+                    call = Call(
+                        route=route, method=request.method, path=path, query=request.query, headers=request.headers
+                    )
+                    return await self._serve(request, dialect, call)
+            response = await control.respond(request, self.rules, self.bill)
+            if response is not None:
+                return response
+            dialect = _nearest(path)
+            raise dialect.unknown(request.method, path, 404)
+        except Refusal as refusal:
+            return _refuse(dialect, refusal)
 
-    async def _list(self, request: web.BaseRequest, dialect: Dialect) -> web.Response:
-        if self._keep_requests:
-            self.requests.append(_seen(request, b""))
-        key = dialect.key(request.headers)
+    async def _serve(self, request: web.BaseRequest, dialect: Dialect, call: Call) -> web.StreamResponse:
+        match call.route.endpoint:
+            case Endpoint.CHAT | Endpoint.EMBEDDINGS:
+                return await self._billed(request, dialect, call)
+            case Endpoint.MODELS:
+                return await self._list(request, dialect, call)
+            case Endpoint.TOKEN:
+                return await self._token(request, dialect, call)
+
+    async def _list(self, request: web.BaseRequest, dialect: Dialect, call: Call) -> web.Response:
+        self._remember(call)
+        key = dialect.key(call.headers)
         self._check_key(key, dialect)
-        ordered = self.rules.take(None, key)
-        wishes = NO_DIRECTIVES if ordered is None else read_directives(ordered)
+        wishes = self._wishes(None, key, "")
         if wishes.status is not None:
             raise _ordered_refusal(dialect, wishes, wishes.status, "", key)
-        return await send_models(request, dialect, self.models, wishes)
+        return await send_free(request, dialect.models(self.models, call), wishes)
 
-    async def _chat(self, request: web.BaseRequest, dialect: Dialect) -> web.StreamResponse:
-        key = dialect.key(request.headers)
+    async def _token(self, request: web.BaseRequest, dialect: Dialect, call: Call) -> web.Response:
+        call = replace(call, body=await _body(request))
+        self._remember(call)
+        wishes = self._wishes(None, None, "")
+        if wishes.status is not None:
+            raise _ordered_refusal(dialect, wishes, wishes.status, "", "")
+        return await send_free(request, dialect.token(call), wishes)
+
+    async def _billed(self, request: web.BaseRequest, dialect: Dialect, call: Call) -> web.StreamResponse:
+        key = dialect.key(call.headers)
         entry_id = f"req_{self._run_id}{next(self._serial):08x}"
-        entry = Entry(self.bill, entry_id, dialect.name, key, request.headers.get(_CALL_HEADER))
+        operation: Operation = "chat" if call.route.endpoint is Endpoint.CHAT else "embeddings"
+        entry = Entry(self.bill, entry_id, dialect.name, key, call.headers.get(_CALL_HEADER), operation=operation)
         try:
-            return await self._answer(request, dialect, key, entry)
+            call = replace(call, body=await _body(request))
+            self._remember(call)
+            self._check_key(key, dialect)
+            answer = self._answer if operation == "chat" else self._embed
+            return await answer(request, dialect, call, key, entry)
         except Refusal as refusal:
             entry.finish("refused", refusal.status)
             return _refuse(dialect, refusal, entry.entry_id)
@@ -172,47 +197,81 @@ class Sandbox:
             entry.finish("cut" if self._closing else "client_gone", None)
             raise
 
-    async def _answer(self, request: web.BaseRequest, dialect: Dialect, key: str, entry: Entry) -> web.StreamResponse:
-        try:
-            body = await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            raise Refusal(413, f"The body is larger than {_MAX_BODY_BYTES} bytes.") from None
-        if self._keep_requests:
-            self.requests.append(_seen(request, body))
-        self._check_key(key, dialect)
-        question = dialect.read(body)
+    async def _answer(
+        self, request: web.BaseRequest, dialect: Dialect, call: Call, key: str, entry: Entry
+    ) -> web.StreamResponse:
+        question = dialect.read(call)
         entry.model, entry.stream = question.model, question.stream
-        if not question.model.startswith(MODEL_PREFIX) and question.model not in self.models:
-            raise dialect.standard_refusal(404, None, question.model[:200])
+        self._check_model(question.model, dialect)
         entry.prompt_tokens = question.prompt_tokens
-        wishes = self._wishes(question, key)
+        wishes = self._wishes(question.model, key, question.user_text)
         entry.cached_tokens = min(wishes.cached, question.prompt_tokens)
-        entry.accept()
-        delivery = Delivery(request, entry, wishes, pace_ms=self.pace_ms)
-        response = await delivery.before_answer()
+        delivery, response = await self._accepted(request, dialect, entry, wishes, key)
         if response is not None:
             return response
-        if wishes.status is not None:
-            raise _ordered_refusal(dialect, wishes, wishes.status, question.model, key)
         reasoning = _REASONING_TOKENS if question.model == REASONING_MODEL else 0
         answer = make_answer(question, wishes, default_reasoning=reasoning)
         send = delivery.send_stream if question.stream else delivery.send_whole
-        return await send(dialect, question, answer)
+        return await send(question, answer)
+
+    async def _embed(
+        self, request: web.BaseRequest, dialect: Dialect, call: Call, key: str, entry: Entry
+    ) -> web.StreamResponse:
+        question = dialect.read_embedding(call)
+        entry.model, entry.stream = question.model, False
+        self._check_model(question.model, dialect)
+        entry.prompt_tokens = question.prompt_tokens
+        wishes = self._wishes(question.model, key, "\n".join(question.inputs))
+        delivery, response = await self._accepted(request, dialect, entry, wishes, key)
+        if response is not None:
+            return response
+        return await delivery.send_embeddings(question, make_embeddings(question, wishes))
+
+    async def _accepted(
+        self, request: web.BaseRequest, dialect: Dialect, entry: Entry, wishes: Directives, key: str
+    ) -> tuple[Delivery, web.StreamResponse | None]:
+        """The delivery of an answer, and the response that comes instead of one. Raises Refusal when told to."""
+        entry.accept()
+        delivery = Delivery(request, entry, dialect, wishes, pace_ms=self.pace_ms)
+        response = await delivery.before_answer()
+        if response is None and wishes.status is not None:
+            raise _ordered_refusal(dialect, wishes, wishes.status, entry.model or "", key)
+        return delivery, response
+
+    def _remember(self, call: Call) -> None:
+        if self._keep_requests:
+            self.requests.append(_seen(call))
 
     def _check_key(self, key: str, dialect: Dialect) -> None:
         if not key:
-            raise Refusal(
-                401, "You didn't provide an API key. Send it as `Authorization: Bearer KEY`.", code="invalid_api_key"
-            )
-        if not key.startswith(self._key_prefix) or len(key) == len(self._key_prefix):
+            if dialect.requires_key:
+                raise dialect.no_key()
+        elif not key.startswith(self._key_prefix) or len(key) == len(self._key_prefix):
             raise dialect.standard_refusal(401, None, "")
 
-    def _wishes(self, question: Question, key: str) -> Directives:
-        ordered = self.rules.take(question.model, key)
-        asked = find_directives(question.user_text)
+    def _check_model(self, model: str, dialect: Dialect) -> None:
+        if not model.startswith(MODEL_PREFIX) and model not in self.models:
+            raise dialect.standard_refusal(404, None, model[:200])
+
+    def _wishes(self, model: str | None, key: str | None, text: str) -> Directives:
+        ordered = self.rules.take(model, key)
+        asked = find_directives(text)
         if ordered is None and asked is None:
             return NO_DIRECTIVES
         return read_directives({**(ordered or {}), **(asked or {})})
+
+
+def _nearest(path: str) -> Dialect:
+    """Whose words a request for a path that nobody knows is refused in."""
+    fitting = [dialect for dialect in DIALECTS if path.startswith(f"{dialect.prefix}/")]
+    return max(fitting, key=lambda dialect: len(dialect.prefix), default=DIALECTS[0])
+
+
+async def _body(request: web.BaseRequest) -> bytes:
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise Refusal(413, f"The body is larger than {_MAX_BODY_BYTES} bytes.") from None
 
 
 def _ordered_refusal(dialect: Dialect, wishes: Directives, status: int, model: str, key: str) -> Refusal:
@@ -225,22 +284,19 @@ def _ordered_refusal(dialect: Dialect, wishes: Directives, status: int, model: s
 
 
 def _refuse(dialect: Dialect, refusal: Refusal, request_id: str | None = None) -> web.Response:
-    headers = {}
-    if request_id is not None:
-        headers["x-request-id"] = request_id
+    headers = dict(dialect.refusal_headers(refusal))
+    if request_id is not None and dialect.request_id_header is not None:
+        headers[dialect.request_id_header] = request_id
     if refusal.location is not None:
         headers["location"] = refusal.location
-    if refusal.retry_after_s is not None:
-        headers["retry-after"] = str(math.ceil(refusal.retry_after_s))
-        headers["retry-after-ms"] = str(math.ceil(refusal.retry_after_s * 1000))
     return web.Response(
         status=refusal.status, body=dialect.refusal(refusal), content_type="application/json", headers=headers
     )
 
 
-def _seen(request: web.BaseRequest, body: bytes) -> SeenRequest:
-    headers = {name.lower(): value for name, value in request.headers.items() if name.lower() != "authorization"}
-    return SeenRequest(path=request.path, headers=headers, body=body)
+def _seen(call: Call) -> SeenRequest:
+    headers = {name.lower(): value for name, value in call.headers.items() if name.lower() not in _KEY_HEADERS}
+    return SeenRequest(path=call.path, query=dict(call.query), headers=headers, body=call.body)
 
 
 def _make_request(

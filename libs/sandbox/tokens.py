@@ -18,6 +18,12 @@ TOKENS_PER_PROMPT = 3
 TOKENS_PER_IMAGE = 85
 """Counted for every image, whatever its size."""
 
+TOKENS_PER_AUDIO = 64
+"""Counted for every recording, whatever its length."""
+
+TOKENS_PER_DOCUMENT = 128
+"""Counted for every document, whatever its length."""
+
 _PIECE = re.compile(r"\s*(?:\w{1,8}|[^\w\s])|\s+")
 
 

@@ -6,11 +6,12 @@ Source of the shapes: the types of the official `openai` package, which the cont
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import orjson
 
-from libs.sandbox.dialect import Answer, Frame, Part, Question, Refusal
+from libs.sandbox.dialect import Answer, Call, Dialect, Endpoint, Frame, Part, Question, Refusal
 from libs.sandbox.dialects.openai_request import read_question
 
 _CREATED = 1_767_225_600  # 2026-01-01: the same for every answer, or answers would differ by their second
@@ -39,24 +40,18 @@ _MESSAGES_BY_CODE: Mapping[str, str] = {
 }
 
 
-class OpenAIChat:
+class OpenAIChat(Dialect):
     """The dialect; it has no state."""
 
     name = "openai"
-    chat_path = "/v1/chat/completions"
-    models_path = "/v1/models"
-    stream_content_type = "text/event-stream; charset=utf-8"
+    prefix = "/v1"
+    paths = MappingProxyType({"/v1/chat/completions": ("POST", Endpoint.CHAT), "/v1/models": ("GET", Endpoint.MODELS)})
 
-    def key(self, headers: Mapping[str, str]) -> str:
-        """The bearer token; empty when there is none."""
-        scheme, _, key = headers.get("Authorization", "").partition(" ")
-        return key.strip() if scheme.lower() == "bearer" else ""
-
-    def read(self, body: bytes) -> Question:
+    def read(self, call: Call) -> Question:
         """Understand a request. Raises Refusal (400) naming the parameter."""
-        return read_question(body)
+        return read_question(call.body)
 
-    def models(self, names: tuple[str, ...]) -> bytes:
+    def models(self, names: tuple[str, ...], call: Call) -> bytes:
         """The list of models."""
         entries = [{"id": name, "object": "model", "created": _CREATED, "owned_by": "sandbox"} for name in names]
         return orjson.dumps({"object": "list", "data": entries})
@@ -71,11 +66,17 @@ class OpenAIChat:
         message = _MESSAGES_BY_CODE.get(code or "", message)
         return Refusal(status, message.format(model=model), code=code or usual_code)
 
+    def no_key(self) -> Refusal:
+        """OpenAI says how a key is sent."""
+        return Refusal(
+            401, "You didn't provide an API key. Send it as `Authorization: Bearer KEY`.", code="invalid_api_key"
+        )
+
     def whole(self, question: Question, answer: Answer) -> bytes:
         """A `chat.completion`."""
         message: dict[str, Any] = {"role": "assistant", "content": "".join(answer.pieces), "refusal": None}
         if answer.calls:
-            message["content"] = None
+            message["content"] = message["content"] or None
             message["tool_calls"] = [
                 {
                     "id": f"call_{call.call_id}",
@@ -117,9 +118,9 @@ class OpenAIChat:
         usage = _usage_chunk(question, answer) if question.include_usage and answer.with_usage else b""
         return b"".join((before, (after + before).join(deltas), after, finish, usage, _DONE))
 
-    def stream_error(self) -> bytes:
+    def stream_error(self, refusal: Refusal) -> bytes:
         """An `error` object where a chunk should be."""
-        return b"data: " + self.refusal(self.standard_refusal(500, None, "")) + b"\n\n"
+        return b"data: " + self.refusal(refusal) + b"\n\n"
 
     def stream_garbage(self) -> bytes:
         """An event whose JSON never closes."""
@@ -138,7 +139,9 @@ def _envelope(question: Question, answer: Answer) -> tuple[bytes, bytes, bytes, 
     before = _head(question, answer) + b',"choices":[{"index":0,"delta":'
     # Whoever asked for the usage gets the field in every chunk, null until the last.
     tail = b',"usage":null}\n\n' if question.include_usage and answer.with_usage else b"}\n\n"
-    opening = b'{"role":"assistant","content":%s,"refusal":null}' % (b"null" if answer.calls else b'""')
+    opening = b'{"role":"assistant","content":%s,"refusal":null}' % (
+        b"null" if answer.calls and not answer.pieces else b'""'
+    )
     finish = b""
     if answer.finish is not None:
         finish = before + b'{},"logprobs":null,"finish_reason":%s}]' % orjson.dumps(answer.finish) + tail
