@@ -1,21 +1,17 @@
-from collections.abc import AsyncIterator, Mapping
-from types import MappingProxyType
+from collections.abc import AsyncIterator
 
 import pytest
 
 from libs.sandbox import Sandbox
 from services.router.providers.http.session import HttpProviderSession
-from services.router.providers.registry import DIALECTS
+from tests.contract.dialects.variants import VARIANTS, Variant
 from tests.integration.router_providers.wire import open_session
 
-# Where the sandbox speaks each dialect. A new dialect needs an entry: the contract is for all of them.
-PATHS: Mapping[str, str] = MappingProxyType({"openai": "/v1", "openai_compatible": "/v1"})
 
-
-@pytest.fixture(params=sorted(DIALECTS))
-def dialect(request: pytest.FixtureRequest) -> str:
-    """Every dialect in turn."""
-    return str(request.param)
+@pytest.fixture(scope="session", params=sorted(VARIANTS))
+def variant(request: pytest.FixtureRequest) -> Variant:
+    """Every way to speak to a provider in turn."""
+    return VARIANTS[request.param]
 
 
 @pytest.fixture
@@ -31,6 +27,12 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 
 @pytest.fixture
-def base_url(sandbox: Sandbox, dialect: str) -> str:
-    """The sandbox in the words of the dialect."""
-    return sandbox.url + PATHS[dialect]
+def base_url(sandbox: Sandbox, variant: Variant) -> str:
+    """The sandbox in the words of the variant."""
+    return sandbox.url + variant.path
+
+
+@pytest.fixture(params=["openai", "openai_compatible"])
+def dialect(request: pytest.FixtureRequest) -> str:
+    """The dialects that speak Chat Completions under `/v1`."""
+    return str(request.param)
