@@ -35,20 +35,25 @@ STATUSES: Mapping[int, Reason] = MappingProxyType(
 )
 """What HTTP itself says, the same for all."""
 
+_NO_NAMES: Mapping[str, Reason] = MappingProxyType({})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorTable:
     """One provider's failures.
 
-    `codes`: what stands in its fields `code_fields`. `words`: what its message holds, lower case, for causes it tells
-    in words only; they count where the status is in `worded_statuses` and no code said more. `statuses`: where it means
-    something else than HTTP.
+    `codes`: what stands in its fields `code_fields`, and in the fields `detail_fields` of the entries of its `details`.
+    `words`: what its message holds, lower case, for causes it tells in words only; they count where the status is in
+    `worded_statuses` and no code said more. `status_names`: what stands in its field `status` where that names no more
+    than the HTTP status does. `statuses`: where it means something else than HTTP.
     """
 
     codes: Mapping[str, Reason]
     words: tuple[tuple[str, Reason], ...] = ()
     code_fields: tuple[str, ...] = ("code", "type")
+    detail_fields: tuple[str, ...] = ()
     worded_statuses: frozenset[int] = frozenset({400, 422})
+    status_names: Mapping[str, Reason] = field(default_factory=lambda: _NO_NAMES)
     statuses: Mapping[int, Reason] = field(default_factory=lambda: STATUSES)
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
@@ -60,6 +65,7 @@ class ErrorTable:
         reason = (
             self._by_code(error)
             or (self._by_words(message) if status in self.worded_statuses else None)
+            or self._by_name(error)
             or self._by_status(status)
         )
         return ProviderError(
@@ -73,8 +79,12 @@ class ErrorTable:
     def embedded(self, error: object) -> ProviderError:
         """An error that came with HTTP 200, whole or inside a stream."""
         fields: Json = error if isinstance(error, dict) else {"message": error}
+        status = _embedded_status(fields.get("code"))
         reason = (
-            self._by_code(fields) or self._by_embedded_status(fields.get("code")) or self._by_words(_message(fields))
+            self._by_code(fields)
+            or (self._by_words(_message(fields)) if status is None or status in self.worded_statuses else None)
+            or self._by_name(fields)
+            or (self._by_status(status) if status is not None else None)
         )
         return ProviderError(
             reason or Reason.PROVIDER_ERROR, status=_OK, sent=True, retry_after_s=retry_after_s({}, fields)
@@ -85,17 +95,20 @@ class ErrorTable:
             value = error.get(name)
             if isinstance(value, str) and value in self.codes:
                 return self.codes[value]
+        for detail in _details(error) if self.detail_fields else ():
+            for name in self.detail_fields:
+                value = detail.get(name)
+                if isinstance(value, str) and value in self.codes:
+                    return self.codes[value]
         return None
+
+    def _by_name(self, error: Json) -> Reason | None:
+        name = error.get("status")
+        return self.status_names.get(name) if isinstance(name, str) else None
 
     def _by_words(self, message: str) -> Reason | None:
         lowered = message.lower()
         return next((reason for words, reason in self.words if words in lowered), None)
-
-    def _by_embedded_status(self, code: object) -> Reason | None:
-        """Gateways put the status they saw into the error they pass on."""
-        if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) == len("429"):
-            code = int(code)
-        return self._by_status(code) if isinstance(code, int) and _CLIENT_ERROR <= code < _NO_STATUS else None
 
     def _by_status(self, status: int) -> Reason:
         reason = self.statuses.get(status)
@@ -105,6 +118,18 @@ class ErrorTable:
             return Reason.PROVIDER_ERROR
         # Another 4xx is about the request; a redirect or any other 2xx is not this API at all.
         return Reason.PROVIDER_INVALID_REQUEST if status >= _CLIENT_ERROR else Reason.PROVIDER_BAD_RESPONSE
+
+
+def _embedded_status(code: object) -> int | None:
+    """Gateways put the status they saw into the error they pass on."""
+    if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) == len("429"):
+        code = int(code)
+    return code if isinstance(code, int) and _CLIENT_ERROR <= code < _NO_STATUS else None
+
+
+def _details(error: Json) -> list[Json]:
+    details = error.get("details")
+    return [each for each in details if isinstance(each, dict)] if isinstance(details, list) else []
 
 
 def error_object(body: bytes) -> Json:
