@@ -220,6 +220,7 @@ PERMISSIONS: Mapping[str, Rule] = MappingProxyType(
         "/gatehouse.providerconfig.v1.SnapshotService/WatchSnapshots": _ROUTER_ONLY,
         "/gatehouse.router.v1.GenerationService/Generate": _TENANT_CALLER,
         "/gatehouse.router.v1.GenerationService/StreamGenerate": _TENANT_CALLER,
+        "/gatehouse.router.v1.GenerationService/Embed": _TENANT_CALLER,
         "/gatehouse.router.v1.GenerationService/ExplainRoute": _TENANT_CALLER,
         "/gatehouse.router.v1.GenerationService/EstimateCost": _TENANT_CALLER,
         "/gatehouse.router.v1.GenerationService/ListModels": _TENANT_CALLER,

@@ -25,6 +25,7 @@ from services.router.domain.accounting import Reservation
 from services.router.domain.admission import Admission
 from services.router.domain.affinity import SessionAffinity
 from services.router.domain.call import CallResources
+from services.router.domain.embed import Embeddings
 from services.router.domain.explain import Explainer
 from services.router.domain.failover import FailoverPolicy
 from services.router.domain.generate import Generator
@@ -54,7 +55,7 @@ _LAST_REPORT_S = 2.0
 
 def longest_s(settings: Settings) -> dict[str, float]:
     """How long the calls to models may take; all other methods have the usual bound."""
-    return {f"{_SERVICE}/{method}": settings.longest_call_s for method in ("Generate", "StreamGenerate")}
+    return {f"{_SERVICE}/{method}": settings.longest_call_s for method in ("Generate", "StreamGenerate", "Embed")}
 
 
 async def compose(settings: Settings, service: Service) -> None:
@@ -123,23 +124,21 @@ async def compose(settings: Settings, service: Service) -> None:
 
     chance = random.Random()  # noqa: S311 - spreads calls and retries, keeps no secret
     planner = _planner(settings, config, chance)
-    generator = Generator(
-        planner=planner,
-        providers=providers,
-        resources=CallResources(
-            keys=keys,
-            outcomes=outcomes,
-            ledger=ledger,
-            observer=TelemetryObserver(service.telemetry),
-            policy=FailoverPolicy(max_attempts=settings.max_attempts, max_retries=settings.max_retries),
-            admission=planner.admission,
-            affinity=planner.affinity,
-            jitter=chance,
-        ),
+    resources = CallResources(
+        keys=keys,
+        outcomes=outcomes,
+        ledger=ledger,
+        observer=TelemetryObserver(service.telemetry),
+        policy=FailoverPolicy(max_attempts=settings.max_attempts, max_retries=settings.max_retries),
+        admission=planner.admission,
+        affinity=planner.affinity,
+        jitter=chance,
     )
+    generator = Generator(planner=planner, providers=providers, resources=resources)
+    embeddings = Embeddings(planner=planner, providers=providers, resources=resources)
     explainer = Explainer(planner=planner, config=config, keys=keys)
     service.error_details = error_details
-    service.add(add_GenerationServiceServicer_to_server, GenerationService(generator, explainer))
+    service.add(add_GenerationServiceServicer_to_server, GenerationService(generator, embeddings, explainer))
     service.add(add_ProviderHealthServiceServicer_to_server, ProviderHealthService(explainer))
     lists = HttpModelLists(http, DIALECTS, connect_s=settings.connect_timeout_s)
     prober = Prober(lists=lists, keys=keys, outcomes=outcomes, health=planner.admission.health)

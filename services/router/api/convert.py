@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import uuid
 from functools import lru_cache
 
 import jsonschema
@@ -12,9 +11,9 @@ import orjson
 from gatehouse.router.v1 import generation_pb2, message_pb2
 from jsonschema.validators import Draft202012Validator
 
-from libs.core.resource_names import ID_RULE, MAX_NAME_LENGTH, is_id
 from libs.core.validation import FieldChecks
 from libs.rpc.context import RequestContext
+from services.router.api.call_fields import check_call_fields
 from services.router.api.messages import messages
 from services.router.domain.call_context import CallContext
 from services.router.domain.generation import (
@@ -33,7 +32,6 @@ MAX_STOP = 4
 MAX_STOP_LENGTH = 256
 MAX_DESCRIPTION = 8192
 MAX_SCHEMA = 100_000
-MAX_CALL_LABELS = 16
 MAX_TEMPERATURE = 2.0
 MAX_OUTPUT_TOKENS = 10_000_000
 MAX_SESSION = 128
@@ -76,25 +74,14 @@ def generation(message: generation_pb2.Generation, *, messages_required: bool = 
     """A validated call. Raises InvalidArgument naming every wrong field."""
     with FieldChecks() as check:
         conversation = messages(check, message.messages, required=messages_required)
-        if message.provider:
-            check.text("generation.provider", message.provider, most=MAX_NAME_LENGTH)
-        if message.model:
-            check.text("generation.model", message.model, most=MAX_NAME_LENGTH)
-        check.that(
-            message.fallback in _FALLBACKS, "generation.fallback", "must be FALLBACK_POLICY_NONE or FALLBACK_POLICY_ANY"
-        )
+        check_call_fields(check, "generation", message)
         tools = _tools(check, message) if message.tools else ()
         choice = _tool_choice(check, message, tools)
         shape = _response_format(check, message)
         _sampling(check, message)
-        check.that(not message.task or is_id(message.task), "generation.task", f"must be {ID_RULE}")
-        if message.labels:
-            check.labels("generation.labels", message.labels)
-            check.count("generation.labels", message.labels, most=MAX_CALL_LABELS)
         if message.session:
             valid = len(message.session) <= MAX_SESSION and message.session.isprintable()
             check.that(valid, "generation.session", f"must be at most {MAX_SESSION} printable characters")
-        check.that(not message.request_id or _is_uuid(message.request_id), "generation.request_id", "must be a UUID")
     named = bool(message.provider or message.model)
     return Generation(
         messages=conversation,
@@ -115,9 +102,6 @@ def generation(message: generation_pb2.Generation, *, messages_required: bool = 
         request_id=message.request_id,
         session=message.session,
     )
-
-
-_FALLBACKS = frozenset(generation_pb2.FallbackPolicy.values())
 
 
 def _sampling(check: FieldChecks, message: generation_pb2.Generation) -> None:
@@ -221,10 +205,3 @@ def _schema_mistake(text: str, of_object: bool) -> str | None:
     if of_object and schema.get("type", "object") != "object":
         return 'must describe an object ("type": "object")'
     return None
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        return str(uuid.UUID(text)) == text.lower()
-    except ValueError:
-        return False

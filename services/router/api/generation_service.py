@@ -13,6 +13,7 @@ from libs.core.errors import GatehouseError
 from libs.core.page_tokens import encode_page_token, page_size
 from libs.rpc.context import current
 from services.router.api import convert
+from services.router.api.embeddings import embedding, vectors_to_pb
 from services.router.api.explanations import (
     estimate_to_pb,
     explanation_to_pb,
@@ -22,6 +23,7 @@ from services.router.api.explanations import (
     place_in,
 )
 from services.router.api.outcomes import answer_to_pb, event_to_pb, partial_to_pb
+from services.router.domain.embed import Embeddings
 from services.router.domain.explain import Explainer
 from services.router.domain.generate import Generator
 from services.router.domain.outcome import StreamInterrupted
@@ -30,8 +32,9 @@ from services.router.domain.outcome import StreamInterrupted
 class GenerationService(GenerationServiceServicer):
     """Converts, calls, converts."""
 
-    def __init__(self, generator: Generator, explainer: Explainer) -> None:
+    def __init__(self, generator: Generator, embeddings: Embeddings, explainer: Explainer) -> None:
         self._generator = generator
+        self._embeddings = embeddings
         self._explainer = explainer
 
     async def Generate(self, request: pb.GenerateRequest, context: object) -> pb.GenerateResponse:
@@ -48,6 +51,11 @@ class GenerationService(GenerationServiceServicer):
         async with aclosing(self._generator.stream(generation, convert.call_context(current()))) as events:
             async for event in events:
                 yield event_to_pb(event)
+
+    async def Embed(self, request: pb.EmbedRequest, context: object) -> pb.EmbedResponse:
+        """See the proto."""
+        vectors, outcome = await self._embeddings.embed(embedding(request.embedding), convert.call_context(current()))
+        return vectors_to_pb(vectors, outcome)
 
     async def ExplainRoute(self, request: pb.ExplainRouteRequest, context: object) -> pb.ExplainRouteResponse:
         """See the proto."""

@@ -45,7 +45,7 @@ def answer_to_pb(answer: Answer, outcome: Outcome) -> pb.GenerateResponse:
         message.parts.add(
             tool_call=message_pb2.ToolCall(id=call.id, name=call.name, arguments_json=call.arguments_json)
         )
-    _write_outcome(response.outcome, outcome)
+    write_outcome(response.outcome, outcome)
     return response
 
 
@@ -68,7 +68,7 @@ def event_to_pb(event: StreamEvent) -> pb.StreamGenerateResponse:
             return response
         case Completed(outcome):
             response = pb.StreamGenerateResponse()
-            _write_outcome(response.completed.outcome, outcome)
+            write_outcome(response.completed.outcome, outcome)
             return response
         case _:
             assert_never(event)
@@ -82,7 +82,8 @@ def partial_to_pb(error: StreamInterrupted) -> generation_pb2.PartialOutcome:
     return partial
 
 
-def _write_outcome(message: generation_pb2.Outcome, outcome: Outcome) -> None:
+def write_outcome(message: generation_pb2.Outcome, outcome: Outcome) -> None:
+    """How a call ended and what it took."""
     message.operation_id = outcome.operation_id
     message.finish_reason = _FINISH_REASONS[outcome.finish_reason]
     message.raw_finish_reason = outcome.raw_finish_reason

@@ -91,7 +91,8 @@ class Provider:
 
     `weight`, `max_retries`, `default_temperature` are None when not set, `default_max_output_tokens` is 0 then.
     `limits` is None when there is none. `usual_model` is what serves calls that name no model: the default model, else
-    the first enabled one by id; None when there is no such model.
+    the first enabled one by id; None when there is no such model. `usual_embedder` is the same for calls that ask for
+    vectors: the default model where it can do `embeddings`, else the first enabled one that can.
     """
 
     name: str
@@ -116,14 +117,15 @@ class Provider:
     default_max_output_tokens: int = 0
     options: Mapping[str, object] = field(default_factory=lambda: _NO_OPTIONS)
     usual_model: Model | None = field(init=False, repr=False, compare=False)
+    usual_embedder: Model | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.default_model:
-            usual = self.models.get(self.default_model)
-        else:
-            enabled = (model for model in self.models.values() if model.enabled)
-            usual = min(enabled, key=lambda model: model.id, default=None)
+        default = self.models.get(self.default_model) if self.default_model else None
+        enabled = sorted((model for model in self.models.values() if model.enabled), key=lambda model: model.id)
+        usual = default if self.default_model else next(iter(enabled), None)
+        embedders = (model for model in (default, *enabled) if model is not None and model.capabilities.embeddings)
         object.__setattr__(self, "usual_model", usual)
+        object.__setattr__(self, "usual_embedder", next(embedders, None))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,11 @@ import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from libs.core.errors import Unavailable
-from services.router.domain.call import Call, CallResources
+from services.router.domain.call import CallResources
 from services.router.domain.call_context import CallContext
-from services.router.domain.errors import ProviderError, Reason
+from services.router.domain.errors import ProviderError
 from services.router.domain.generation import Answer, ContentEvent, Finished, Generation
+from services.router.domain.new_call import new_call
 from services.router.domain.outcome import Outcome
 from services.router.domain.planner import Planner
 from services.router.domain.ports import ProviderSession
@@ -45,7 +45,7 @@ class Generator:
 
     async def generate(self, request: Generation, context: CallContext) -> tuple[Answer, Outcome]:
         """Call a model and wait for its whole answer. Raises GatehouseError."""
-        call = await self._begin(request, context, streaming=False)
+        call = await new_call(request, context, self._planner, self._resources)
         while True:
             attempt, dispatch = await call.open_next()
             sent = time.monotonic()
@@ -68,7 +68,7 @@ class Generator:
 
         Close the iterator (`aclosing`) in the task that reads it: that is what cancels the provider's work.
         """
-        call = await self._begin(request, context, streaming=True)
+        call = await new_call(request, context, self._planner, self._resources, streaming=True)
         while True:
             attempt, dispatch = await call.open_next()
             meter = attempt.meter
@@ -108,19 +108,3 @@ class Generator:
                 yield Started(call.operation_id, attempt.target)
             yield Completed(outcome)
             return
-
-    async def _begin(self, request: Generation, context: CallContext, *, streaming: bool) -> Call:
-        if not self._resources.ledger.accepting:
-            raise Unavailable(
-                Reason.SPOOL_FULL, "usage cannot be recorded durably just now; try again later", retry_delay_s=5.0
-            )
-        plan = await self._planner.plan(request, context, streaming=streaming)
-        plan.require_target()
-        return Call(
-            self._resources,
-            request,
-            context,
-            plan,
-            configuration_age_s=self._planner.configuration_age_s(),
-            streaming=streaming,
-        )

@@ -10,8 +10,8 @@ from libs.core.resource_names import Owner
 from services.router.domain.admission import Admission
 from services.router.domain.affinity import SessionAffinity
 from services.router.domain.call_context import CallContext
+from services.router.domain.call_request import CallRequest, session_of
 from services.router.domain.configuration import Configuration
-from services.router.domain.generation import Generation
 from services.router.domain.health import HealthKey
 from services.router.domain.ports import ConfigSource
 from services.router.domain.routing.plan import Circumstances, plan_route
@@ -36,7 +36,7 @@ class Planner:
     ) -> None:
         self.admission = admission
         self.affinity = affinity
-        self._types = types
+        self.types = types
         self._config = config
         self._chance = chance
 
@@ -54,11 +54,11 @@ class Planner:
             return await self._config.reached(context.tenant, context.revision, within_s=within_s)
         return await self._config.arrived(context.tenant, within_s=within_s)
 
-    async def plan(self, request: Generation, context: CallContext, *, streaming: bool) -> RoutePlan:
+    async def plan(self, request: CallRequest, context: CallContext, *, streaming: bool) -> RoutePlan:
         """The plan of a call as of now. Raises as `plan_route` and `configuration` do."""
         configuration = await self.configuration(context)
         last_served = None
-        if session := request.session:
+        if session := session_of(request):
             last_served = self.affinity.last(context.tenant, context.user, session)
             seed = _seed(context.tenant, context.user, session)
         else:
@@ -72,7 +72,7 @@ class Planner:
         return Circumstances(
             health=self.admission.health,
             limits=self.admission.limits,
-            types=self._types,
+            types=self.types,
             now=time.monotonic(),
             seed=seed,
             last_served=last_served,

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Generic, Protocol
 
 from libs.core.errors import GatehouseError
 from libs.core.money import NanoUsd, TokenPrices
 from libs.core.secret import Secret
 from services.router.domain.accounting import Reservation, Settlement
+from services.router.domain.call_request import RequestT
 from services.router.domain.configuration import Configuration
+from services.router.domain.embedding import Embedding, Vectors
 from services.router.domain.generation import Answer, Generation, ProviderEvent
 from services.router.domain.routing.route_plan import Rejected, Target
 
@@ -149,14 +151,14 @@ ReserveResult = Granted | GatehouseError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dispatch:
+class Dispatch(Generic[RequestT]):
     """One attempt as the providers' session needs it.
 
     `reference` names it to the provider: `operation/attempt`. `output_limit` None sends no limit.
     """
 
     target: Target
-    request: Generation
+    request: RequestT
     output_limit: int | None
     key: Secret | None
     reference: str
@@ -180,12 +182,16 @@ class ProviderStream(Protocol):
 class ProviderSession(Protocol):
     """The connections to the providers."""
 
-    async def generate(self, dispatch: Dispatch) -> Answer:
+    async def generate(self, dispatch: Dispatch[Generation]) -> Answer:
         """Send one attempt and wait for its whole answer. Raises ProviderError."""
         ...
 
-    async def stream(self, dispatch: Dispatch) -> ProviderStream:
+    async def stream(self, dispatch: Dispatch[Generation]) -> ProviderStream:
         """Send one attempt and wait until the provider begins to answer. Raises ProviderError."""
+        ...
+
+    async def embed(self, dispatch: Dispatch[Embedding]) -> Vectors:
+        """Send one attempt and wait for all its vectors, which are as many as inputs. Raises ProviderError."""
         ...
 
 

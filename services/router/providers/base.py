@@ -94,6 +94,7 @@ class EncodedEmbedding:
 
     path: str
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS)
 
 
 class Embedder(Protocol):

@@ -127,6 +127,7 @@ RPCS: Mapping[str, Rpc] = {
     _SNAPSHOT + "WatchSnapshots": Rpc(Kind.ROUTER),
     _GENERATION + "Generate": Rpc(Kind.GENERATE),
     _GENERATION + "StreamGenerate": Rpc(Kind.GENERATE),
+    _GENERATION + "Embed": Rpc(Kind.GENERATE),
     _GENERATION + "ExplainRoute": Rpc(Kind.GENERATE),
     _GENERATION + "EstimateCost": Rpc(Kind.GENERATE),
     _GENERATION + "ListModels": Rpc(Kind.GENERATE),

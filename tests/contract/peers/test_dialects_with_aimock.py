@@ -40,13 +40,13 @@ OSLO = '{"city":"Oslo","days":1}'
 ROME = '{"city":"Rome, the eternal city of seven hills","days":2}'
 
 
-def sent(aimock: Aimock, dialect: str, generation: Generation | str, key: str = API_KEY) -> Dispatch:
+def sent(aimock: Aimock, dialect: str, generation: Generation | str, key: str = API_KEY) -> Dispatch[Generation]:
     if isinstance(generation, str):
         generation = Generation(messages=(said(generation),))
     return dispatch(aimock.base_url, generation, dialect=dialect, key=key, model="gpt-4o-mini")
 
 
-async def asked(session: HttpProviderSession, call: Dispatch) -> Answer:
+async def asked(session: HttpProviderSession, call: Dispatch[Generation]) -> Answer:
     """The answer, which is the same both ways."""
     whole = await session.generate(call)
     assert whole == folded(await streamed(session, call))

@@ -18,6 +18,7 @@ from libs.core.resource_names import Owner
 from libs.core.secret import Secret
 from libs.rpc.name_lookup import NameLookup
 from services.router.domain.configuration import Model, Provider, ProviderTimeouts
+from services.router.domain.embedding import Embedding
 from services.router.domain.errors import ProviderError
 from services.router.domain.generation import Generation, Message, ProviderEvent, Role, Text
 from services.router.domain.ports import Dispatch
@@ -197,7 +198,7 @@ def dispatch(
     output_limit: int | None = None,
     timeouts: ProviderTimeouts = ProviderTimeouts(),  # noqa: B008 - it is frozen
     options: Mapping[str, object] | None = None,
-) -> Dispatch:
+) -> Dispatch[Generation]:
     """A call of `request` at the provider under `base_url`."""
     provider = Provider(
         name="tenants/acme/providers/wire",
@@ -230,6 +231,12 @@ def dispatch(
     )
 
 
+def embedding_dispatch(base_url: str, request: Embedding, **fields: Any) -> Dispatch[Embedding]:
+    """A call for vectors; `fields` as for `dispatch`."""
+    call = dispatch(base_url, **fields)
+    return Dispatch(target=call.target, request=request, output_limit=0, key=call.key, reference=call.reference)
+
+
 @asynccontextmanager
 async def open_session(
     *,
@@ -259,7 +266,7 @@ async def open_session(
         await lookup.close()
 
 
-async def streamed(session: HttpProviderSession, call: Dispatch) -> list[ProviderEvent]:
+async def streamed(session: HttpProviderSession, call: Dispatch[Generation]) -> list[ProviderEvent]:
     """All events of a streamed answer."""
     events: list[ProviderEvent] = []
     async for more in reading(session, call):
@@ -267,7 +274,7 @@ async def streamed(session: HttpProviderSession, call: Dispatch) -> list[Provide
     return events
 
 
-async def reading(session: HttpProviderSession, call: Dispatch) -> AsyncIterator[list[ProviderEvent]]:
+async def reading(session: HttpProviderSession, call: Dispatch[Generation]) -> AsyncIterator[list[ProviderEvent]]:
     """A streamed answer, read by read."""
     stream = await session.stream(call)
     try:
@@ -277,7 +284,7 @@ async def reading(session: HttpProviderSession, call: Dispatch) -> AsyncIterator
         stream.close()
 
 
-async def failure(session: HttpProviderSession, call: Dispatch, *, stream: bool) -> ProviderError:
+async def failure(session: HttpProviderSession, call: Dispatch[Generation], *, stream: bool) -> ProviderError:
     """How a call fails that must."""
     with pytest.raises(ProviderError) as caught:
         await (streamed(session, call) if stream else session.generate(call))

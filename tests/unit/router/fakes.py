@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,8 @@ from services.router.domain.affinity import SessionAffinity
 from services.router.domain.call import CallResources
 from services.router.domain.call_context import CallContext
 from services.router.domain.configuration import Configuration, Model, Policy, Provider, Snapshot
+from services.router.domain.embed import Embeddings
+from services.router.domain.embedding import Embedding, Vectors
 from services.router.domain.errors import ProviderError
 from services.router.domain.explain import Explainer
 from services.router.domain.failover import FailoverPolicy
@@ -52,6 +55,7 @@ PRICE = TokenPrices(
     reasoning=PicoUsdPerToken(600_000),
 )
 USAGE = TokenCounts(input_tokens=10, output_tokens=5)
+EMBED_USAGE = TokenCounts(input_tokens=10)
 
 
 def model(model_id: str = "small", *, enabled: bool = True, **fields: object) -> Model:
@@ -149,6 +153,10 @@ def answer(text: str = "Because.", usage: TokenCounts | None = USAGE) -> Answer:
         raw_finish_reason="stop",
         usage=usage,
     )
+
+
+def vectors(count: int = 1, usage: TokenCounts | None = EMBED_USAGE) -> Vectors:
+    return Vectors(vectors=tuple(array("f", (place, 0.5)) for place in range(count)), usage=usage)
 
 
 def finished(usage: TokenCounts | None = USAGE) -> Finished:
@@ -304,15 +312,15 @@ class FakeProviders:
     """Answers by provider id: an Answer, a list of stream events, an error, or None to hang."""
 
     scripts: dict[str, list[Any]] = field(default_factory=dict)
-    dispatched: list[Dispatch] = field(default_factory=list)
+    dispatched: list[Dispatch[Any]] = field(default_factory=list)
     streams: list[FakeStream] = field(default_factory=list)
 
-    def _next(self, dispatch: Dispatch) -> Any:
+    def _next(self, dispatch: Dispatch[Any]) -> Any:
         self.dispatched.append(dispatch)
         script = self.scripts.get(dispatch.target.provider.id, [])
         return script.pop(0) if script else answer()
 
-    async def generate(self, dispatch: Dispatch) -> Answer:
+    async def generate(self, dispatch: Dispatch[Generation]) -> Answer:
         step = self._next(dispatch)
         if step is None:
             await asyncio.Event().wait()
@@ -321,7 +329,7 @@ class FakeProviders:
         assert isinstance(step, Answer)
         return step
 
-    async def stream(self, dispatch: Dispatch) -> FakeStream:
+    async def stream(self, dispatch: Dispatch[Generation]) -> FakeStream:
         step = self._next(dispatch)
         if step is None:
             await asyncio.Event().wait()
@@ -332,6 +340,17 @@ class FakeProviders:
             script = step
         self.streams.append(FakeStream(script))
         return self.streams[-1]
+
+    async def embed(self, dispatch: Dispatch[Embedding]) -> Vectors:
+        script = self.scripts.get(dispatch.target.provider.id, [])
+        self.dispatched.append(dispatch)
+        step = script.pop(0) if script else vectors(len(dispatch.request.inputs))
+        if step is None:
+            await asyncio.Event().wait()
+        if isinstance(step, ProviderError):
+            raise step
+        assert isinstance(step, Vectors)
+        return step
 
 
 @dataclass
@@ -399,19 +418,22 @@ class World:
 
     def generator(self) -> Generator:
         planner = self.planner()
-        return Generator(
-            planner=planner,
-            providers=self.providers,
-            resources=CallResources(
-                keys=self.keys,
-                outcomes=self.outcomes,
-                ledger=self.ledger,
-                observer=self.observer,
-                policy=self.policy,
-                admission=planner.admission,
-                affinity=self.affinity,
-                jitter=random.Random(1),
-            ),
+        return Generator(planner=planner, providers=self.providers, resources=self._resources(planner))
+
+    def embeddings(self) -> Embeddings:
+        planner = self.planner()
+        return Embeddings(planner=planner, providers=self.providers, resources=self._resources(planner))
+
+    def _resources(self, planner: Planner) -> CallResources:
+        return CallResources(
+            keys=self.keys,
+            outcomes=self.outcomes,
+            ledger=self.ledger,
+            observer=self.observer,
+            policy=self.policy,
+            admission=planner.admission,
+            affinity=self.affinity,
+            jitter=random.Random(1),
         )
 
 

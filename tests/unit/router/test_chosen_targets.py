@@ -176,7 +176,7 @@ def meanwhile(world: World, change: Callable[[], object]) -> None:
     """The first call that reaches a provider fails, and while it does `change` happens."""
     answering = world.providers.generate
 
-    async def fail(dispatch: Dispatch) -> Answer:
+    async def fail(dispatch: Dispatch[Generation]) -> Answer:
         world.providers.generate = answering  # type: ignore[method-assign]
         change()
         raise OVERLOADED

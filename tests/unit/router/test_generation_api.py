@@ -60,7 +60,7 @@ def caller() -> Iterator[None]:
 
 
 def service(world: World) -> GenerationService:
-    return GenerationService(world.generator(), world.explainer())
+    return GenerationService(world.generator(), world.embeddings(), world.explainer())
 
 
 def everything() -> World:

@@ -210,7 +210,7 @@ async def test_what_a_failed_attempt_went_through_is_let_go_before_the_next_one(
 
     held: list[weakref.ref[Answer]] = []
 
-    async def fail_once(_: Dispatch) -> object:
+    async def fail_once(_: Dispatch[Generation]) -> object:
         if held:
             assert held[0]() is None
             return answer()

@@ -30,11 +30,12 @@ class Candidates:
     """Collects the targets of one plan.
 
     `only` are the providers that the active profile allows, empty for all; `platform_allowed` whether the platform's
-    providers may serve; `plan` is the caller's pricing plan; `last_served` what served its session last.
+    providers may serve; `plan` is the caller's pricing plan; `last_served` what served its session last. `embedding`:
+    vectors are asked for, so that a provider's usual model is the one that makes them.
     """
 
     __slots__ = (
-        "_common", "_early", "_excluded", "_judge", "_last_served", "_mendable", "_only", "_own", "_plan",
+        "_common", "_early", "_embedding", "_excluded", "_judge", "_last_served", "_mendable", "_only", "_own", "_plan",
         "_platform_allowed", "_seen", "_users", "rejected", "targets",
     )  # fmt: skip
 
@@ -48,6 +49,7 @@ class Candidates:
         only: frozenset[str],
         platform_allowed: bool,
         last_served: HealthKey | None,
+        embedding: bool = False,
     ) -> None:
         self.targets: list[Target] = []
         self.rejected: list[Rejected] = []
@@ -60,6 +62,7 @@ class Candidates:
         self._only = only
         self._platform_allowed = platform_allowed
         self._last_served = last_served
+        self._embedding = embedding
         self._seen: set[HealthKey] = set()
         # How many were rejected before there was a target.
         self._early = 0
@@ -70,7 +73,10 @@ class Candidates:
     def consider(self, provider: Provider, wanted: str, rule: Rule, reason: str) -> bool:
         """Put up a provider with the model `wanted`, or its usual one when that is empty; whether it is taken."""
         # As _model and _key say, but written out: this runs for every candidate of every call.
-        model = provider.models.get(wanted) if wanted else provider.usual_model
+        if wanted:
+            model = provider.models.get(wanted)
+        else:
+            model = provider.usual_embedder if self._embedding else provider.usual_model
         key = (provider.name, model.id if model is not None else wanted, provider.key)
         if key in self._seen:
             return False
@@ -99,7 +105,7 @@ class Candidates:
         if provider is not None and provider.owner.user in self._users:
             if self._excluded:
                 # By an arm of an experiment: that it is not for this caller takes no choice of its own away.
-                self._readmit(_key(provider, wanted))
+                self._readmit(self._key(provider, wanted))
             return self.consider(provider, wanted, rule, reason)
         if (key := (name, wanted, "")) not in self._seen:
             self._seen.add(key)
@@ -167,12 +173,12 @@ class Candidates:
         provider = self._own.get(listed.provider) or self._common.get(listed.provider)
         if provider is None or provider.owner.user not in self._users:
             return self.choose(listed.provider, listed.model, rule, reason)
-        model, key = _model(provider, listed.model), _key(provider, listed.model)
+        model, key = self._model(provider, listed.model), self._key(provider, listed.model)
         if key in self._seen and key not in self._excluded:
             return False
         obstacle = _OTHER_PLANS if listed.plans and self._plan not in listed.plans else None
         if obstacle is None and model is not None:
-            obstacle = self._judge.lacking(model, listed.requires)
+            obstacle = self._judge.lacking(provider, model, listed.requires)
         if obstacle is None:
             self._readmit(key)
             return self.consider(provider, listed.model, rule, reason)
@@ -193,11 +199,11 @@ class Candidates:
                 self._early -= 1
             self._seen.discard(key)
 
+    def _model(self, provider: Provider, wanted: str) -> Model | None:
+        if wanted:
+            return provider.models.get(wanted)
+        return provider.usual_embedder if self._embedding else provider.usual_model
 
-def _model(provider: Provider, wanted: str) -> Model | None:
-    return provider.models.get(wanted) if wanted else provider.usual_model
-
-
-def _key(provider: Provider, wanted: str) -> HealthKey:
-    model = _model(provider, wanted)
-    return provider.name, model.id if model is not None else wanted, provider.key
+    def _key(self, provider: Provider, wanted: str) -> HealthKey:
+        model = self._model(provider, wanted)
+        return provider.name, model.id if model is not None else wanted, provider.key

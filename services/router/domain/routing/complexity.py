@@ -17,6 +17,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from services.router.domain.call_request import CallRequest
+from services.router.domain.embedding import Embedding
 from services.router.domain.generation import Generation, JsonSchemaFormat, Text
 from services.router.domain.route import Tier
 from services.router.domain.tokens import RequestSize
@@ -56,16 +58,23 @@ class Complexity(NamedTuple):
         return self.length + self.tools + self.code + self.images + self.json_schema
 
 
-def complexity_of(request: Generation, size: RequestSize) -> Complexity:
-    """The score of a request, without a tier."""
-    tokens, tools = size.usual_input_tokens, len(request.tools)
+def complexity_of(request: CallRequest, size: RequestSize) -> Complexity:
+    """The score of a request, without a tier. Texts to turn into vectors are demanding by their length only."""
+    tokens = size.usual_input_tokens
+    if isinstance(request, Embedding):
+        return Complexity(length=_length_points(tokens), tools=0, code=0, images=0, json_schema=0)
+    tools = len(request.tools)
     return Complexity(
-        length=_POINTS_PER_LENGTH * sum(tokens >= each for each in _LENGTHS),
+        length=_length_points(tokens),
         tools=min(_TOOLS + tools, _MOST_TOOLS) if tools else 0,
         code=_CODE if _has_code(request) else 0,
         images=_IMAGES if size.images else 0,
         json_schema=_JSON_SCHEMA if isinstance(request.response_format, JsonSchemaFormat) else 0,
     )
+
+
+def _length_points(tokens: int) -> int:
+    return _POINTS_PER_LENGTH * sum(tokens >= each for each in _LENGTHS)
 
 
 def order(tiers: Sequence[Tier], score: int) -> list[Tier]:

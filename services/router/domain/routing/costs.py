@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from libs.core.money import NanoUsd, TokenCounts, round_pico_to_nano
+from services.router.domain.call_request import CallRequest
 from services.router.domain.configuration import Model
 from services.router.domain.generation import Generation
 from services.router.domain.routing.route_plan import Target, output_limit
@@ -24,7 +25,7 @@ class CostEstimate:
     assumptions: tuple[str, ...]
 
 
-def likely_pico_usd(request: Generation, size: RequestSize, targets: Iterable[Target]) -> list[int | None]:
+def likely_pico_usd(request: CallRequest, size: RequestSize, targets: Iterable[Target]) -> list[int | None]:
     """What the call would likely cost at each target, for comparing them; None where no price is known."""
     input_tokens = size.usual_input_tokens
     costs: list[int | None] = []
@@ -38,7 +39,7 @@ def likely_pico_usd(request: Generation, size: RequestSize, targets: Iterable[Ta
     return costs
 
 
-def likely_cost(request: Generation, size: RequestSize, target: Target) -> NanoUsd | None:
+def likely_cost(request: CallRequest, size: RequestSize, target: Target) -> NanoUsd | None:
     """What the call would likely cost at a target; None where no price is known."""
     (pico_usd,) = likely_pico_usd(request, size, (target,))
     return round_pico_to_nano(pico_usd) if pico_usd is not None else None

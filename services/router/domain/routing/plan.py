@@ -25,8 +25,9 @@ from dataclasses import dataclass
 
 from libs.core.errors import FieldViolation, InvalidArgument, PermissionDenied
 from libs.core.resource_names import Owner
+from services.router.domain.call_request import CallRequest
 from services.router.domain.configuration import Configuration, Fleet, Provider
-from services.router.domain.generation import Generation
+from services.router.domain.embedding import Embedding
 from services.router.domain.health import HealthKey, TargetHealth
 from services.router.domain.limits import ProviderLimiter
 from services.router.domain.preference import Choice
@@ -60,7 +61,7 @@ class Circumstances:
 
 
 def plan_route(
-    request: Generation,
+    request: CallRequest,
     caller: Owner,
     configuration: Configuration,
     circumstances: Circumstances,
@@ -86,7 +87,7 @@ class _Planning:
 
     def __init__(
         self,
-        request: Generation,
+        request: CallRequest,
         caller: Owner,
         configuration: Configuration,
         circumstances: Circumstances,
@@ -121,6 +122,7 @@ class _Planning:
             only=profile.providers if profile is not None else frozenset(),
             platform_allowed=tenant.allows_platform(caller.user),
             last_served=circumstances.last_served,
+            embedding=isinstance(request, Embedding),
         )
         self._experiment_name = self._arm = ""
         self._complexity: complexity.Complexity | None = None
@@ -176,7 +178,7 @@ class _Planning:
     def _named_provider(self) -> None:
         request, provider = self._request, self._find(self._request.provider)
         if request.model and request.model not in provider.models:
-            raise _unknown("generation.model", f"{provider.name} has no model {request.model!r}")
+            raise _unknown(self._field("model"), f"{provider.name} has no model {request.model!r}")
         self._candidates.consider(provider, request.model, Rule.REQUEST, "named in the request")
 
     def _named_model(self) -> None:
@@ -186,7 +188,7 @@ class _Planning:
                 known = True
                 self._candidates.consider(provider, model, Rule.REQUEST, "its model is named in the request")
         if not known:
-            raise _unknown("generation.model", f"no provider you can use has a model {model!r}")
+            raise _unknown(self._field("model"), f"no provider you can use has a model {model!r}")
         self._candidates.keep_session(0)
 
     def _experiment(self, experiment: Experiment) -> None:
@@ -274,17 +276,21 @@ class _Planning:
         for fleet in fleets:
             yield from self._order.of_fleet(fleet)
 
+    def _field(self, name: str) -> str:
+        """A field of the request as the caller knows it."""
+        return f"embedding.{name}" if isinstance(self._request, Embedding) else f"generation.{name}"
+
     def _find(self, name: str) -> Provider:
         """The provider that a request names. An id may stand for several: the nearest one is meant."""
         configuration = self._configuration
         if "/" in name:
-            _refuse_foreign(name, self._caller)
+            _refuse_foreign(name, self._caller, self._field("provider"))
             found = configuration.tenant.provider(name) or configuration.platform.provider(name)
         else:
             fleets = (*self._fleets, configuration.platform.fleet)
             found = next((each for fleet in fleets for each in fleet.providers if each.id == name), None)
         if found is None:
-            raise _unknown("generation.provider", f"you have no provider {name!r}")
+            raise _unknown(self._field("provider"), f"you have no provider {name!r}")
         return found
 
 
@@ -304,8 +310,8 @@ def _last(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def _refuse_foreign(name: str, caller: Owner) -> None:
-    owner = Owner.of(name, field="generation.provider")
+def _refuse_foreign(name: str, caller: Owner, field: str) -> None:
+    owner = Owner.of(name, field=field)
     if not owner.is_platform and owner not in (caller, Owner(caller.tenant)):
         raise PermissionDenied("PERMISSION_DENIED", "you may not do this, or the resource does not exist")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from services.router.domain.call_request import CallRequest
 from services.router.domain.configuration import Fleet, Provider
-from services.router.domain.generation import Generation
 from services.router.domain.health import TargetHealth
 from services.router.domain.route import Route, Strategy
 from services.router.domain.routing import least_busy, lowest_cost, lowest_latency, weighted
@@ -21,7 +21,7 @@ class RouteOrder:
     __slots__ = ("_draws", "_health", "_now", "_request", "_size", "_streaming")
 
     def __init__(
-        self, request: Generation, size: RequestSize, health: TargetHealth, *, streaming: bool, now: float, seed: int
+        self, request: CallRequest, size: RequestSize, health: TargetHealth, *, streaming: bool, now: float, seed: int
     ) -> None:
         self._request = request
         self._size = size

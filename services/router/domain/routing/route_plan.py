@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from libs.core.errors import FailedPrecondition, PreconditionViolation
+from services.router.domain.call_request import CallRequest
 from services.router.domain.configuration import Model, Provider
+from services.router.domain.embedding import Embedding
 from services.router.domain.errors import Reason
-from services.router.domain.generation import Generation
 from services.router.domain.health import HealthKey
 from services.router.domain.routing.causes import Cause, Rule
 from services.router.domain.routing.complexity import Complexity
@@ -140,8 +141,10 @@ class RoutePlan:
         )
 
 
-def output_limit(request: Generation, provider: Provider, model: Model) -> int:
-    """The most output tokens the call can take from a model; what is reserved and sent."""
+def output_limit(request: CallRequest, provider: Provider, model: Model) -> int:
+    """The most output tokens the call can take from a model; what is reserved and sent. Vectors take none."""
+    if isinstance(request, Embedding):
+        return 0
     if request.max_output_tokens:
         return request.max_output_tokens
     limit, own = provider.default_max_output_tokens, model.max_output_tokens

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 
 import aiohttp
 
-from services.router.domain.generation import Answer
+from services.router.domain.call_request import RequestT
+from services.router.domain.embedding import Embedding, Vectors
+from services.router.domain.generation import Answer, Generation
 from services.router.domain.ports import Dispatch
-from services.router.providers.base import Dialect, EncodedRequest
+from services.router.providers.base import Dialect, EncodedEmbedding, EncodedRequest
 from services.router.providers.http.answer_stream import HttpProviderStream
 from services.router.providers.http.responses import HTTP_OK, failure, key_headers, whole_body
 from services.router.providers.http.timers import Timers
@@ -17,6 +19,11 @@ from services.router.providers.http.transport import translated, within
 from services.router.providers.http.vetted_http import VettedHttp
 
 USER_AGENT = "gatehouse"
+
+# Decoding what is shorter takes a few milliseconds.
+_LONG_BODY = 1024 * 1024
+
+_Encoded = EncodedRequest | EncodedEmbedding
 
 
 class HttpProviderSession:
@@ -46,7 +53,7 @@ class HttpProviderSession:
             task.cancel()
         await asyncio.gather(*lingering, return_exceptions=True)
 
-    async def generate(self, dispatch: Dispatch) -> Answer:
+    async def generate(self, dispatch: Dispatch[Generation]) -> Answer:
         """Send one attempt and wait for its whole answer. Raises ProviderError."""
         dialect = self._dialects[dispatch.target.provider.type]
         timers = self._timers.overridden(dispatch.target.provider.timeouts)
@@ -55,7 +62,7 @@ class HttpProviderSession:
         body = await within(timer, deadline, self._whole_answer(dialect, dispatch, encoded, timers))
         return encoded.answers.decode(body)
 
-    async def stream(self, dispatch: Dispatch) -> HttpProviderStream:
+    async def stream(self, dispatch: Dispatch[Generation]) -> HttpProviderStream:
         """Send one attempt and wait until the provider begins to answer. Raises ProviderError."""
         dialect = self._dialects[dispatch.target.provider.type]
         timers = self._timers.overridden(dispatch.target.provider.timeouts)
@@ -65,8 +72,27 @@ class HttpProviderSession:
         response = await within(timer, deadline, self._event_stream(dialect, dispatch, encoded, timers))
         return HttpProviderStream(response, encoded.answers, deadlines=deadlines, lingering=self._lingering)
 
+    async def embed(self, dispatch: Dispatch[Embedding]) -> Vectors:
+        """Send one attempt and wait for all its vectors. Raises ProviderError."""
+        provider, count = dispatch.target.provider, len(dispatch.request.inputs)
+        dialect = self._dialects[provider.type]
+        if (embedder := dialect.embedder) is None:
+            raise AssertionError("planning leaves out providers that give no vectors")
+        timers = self._timers.overridden(provider.timeouts)
+        timer, deadline = timers.start().for_first_event()
+        encoded = embedder.encode(
+            dispatch.request,
+            provider_model_id=dispatch.target.model.provider_model_id,
+            options=provider.options,
+        )
+        body = await within(timer, deadline, self._whole_answer(dialect, dispatch, encoded, timers))
+        if len(body) <= _LONG_BODY:
+            return embedder.decode(body, count)
+        # Millions of numbers: meanwhile the other calls go on, as far as the interpreter lets them.
+        return await asyncio.to_thread(embedder.decode, body, count)
+
     async def _send(
-        self, dialect: Dialect, dispatch: Dispatch, encoded: EncodedRequest, timers: Timers, accept: str
+        self, dialect: Dialect, dispatch: Dispatch[RequestT], encoded: _Encoded, timers: Timers, accept: str
     ) -> aiohttp.ClientResponse:
         post = self._http.session.post(
             self._http.destination(dispatch.target.provider.base_url, encoded.path),
@@ -79,7 +105,7 @@ class HttpProviderSession:
         return await translated(post, sent=False)
 
     async def _whole_answer(
-        self, dialect: Dialect, dispatch: Dispatch, encoded: EncodedRequest, timers: Timers
+        self, dialect: Dialect, dispatch: Dispatch[RequestT], encoded: _Encoded, timers: Timers
     ) -> bytes:
         """The body of a good response."""
         response = await self._send(dialect, dispatch, encoded, timers, "application/json")
@@ -88,7 +114,7 @@ class HttpProviderSession:
         return await whole_body(response, self._max_answer_bytes)
 
     async def _event_stream(
-        self, dialect: Dialect, dispatch: Dispatch, encoded: EncodedRequest, timers: Timers
+        self, dialect: Dialect, dispatch: Dispatch[Generation], encoded: EncodedRequest, timers: Timers
     ) -> aiohttp.ClientResponse:
         """A good response whose body is still to be read."""
         content_type = encoded.answers.stream_format.content_type
@@ -98,7 +124,7 @@ class HttpProviderSession:
         return response
 
 
-def _encode(dialect: Dialect, dispatch: Dispatch, *, stream: bool) -> EncodedRequest:
+def _encode(dialect: Dialect, dispatch: Dispatch[Generation], *, stream: bool) -> EncodedRequest:
     return dialect.encode(
         dispatch.request,
         provider_model_id=dispatch.target.model.provider_model_id,
@@ -108,7 +134,7 @@ def _encode(dialect: Dialect, dispatch: Dispatch, *, stream: bool) -> EncodedReq
     )
 
 
-def _request_headers(dialect: Dialect, dispatch: Dispatch, encoded: EncodedRequest, accept: str) -> dict[str, str]:
+def _request_headers(dialect: Dialect, dispatch: Dispatch[RequestT], encoded: _Encoded, accept: str) -> dict[str, str]:
     options = dispatch.target.provider.options
     return {
         "Content-Type": "application/json",
