@@ -6,15 +6,19 @@ import asyncio
 import random
 import time
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Generic
 
 from libs.core.errors import ErrorKind, GatehouseError
 from libs.core.money import TokenCounts
 from services.router.domain.accounting import Reservation
+from services.router.domain.adaptation import Adapter
 from services.router.domain.admission import Admission, Passage
 from services.router.domain.affinity import SessionAffinity
 from services.router.domain.attempt import Attempt, AttemptTrace
 from services.router.domain.call_context import CallContext
+from services.router.domain.call_request import RequestT, session_of
+from services.router.domain.embedding import Embedding
 from services.router.domain.errors import ProviderError, Reason, to_gatehouse_error
 from services.router.domain.failover import (
     FailoverPolicy,
@@ -25,7 +29,7 @@ from services.router.domain.failover import (
     Step,
     next_step,
 )
-from services.router.domain.generation import FinishReason, Generation
+from services.router.domain.generation import FinishReason
 from services.router.domain.outcome import Outcome, StreamInterrupted
 from services.router.domain.ports import AttemptObserver, Dispatch, KeyOpener, KeyOutcomes, Ledger
 from services.router.domain.routing.causes import Cause, Rule
@@ -53,15 +57,16 @@ class CallResources:
     jitter: random.Random
 
 
-class Call:
+class Call(Generic[RequestT]):
     """A call under way. `provider_s` adds up the time spent waiting for providers."""
 
     def __init__(
         self,
         resources: CallResources,
-        request: Generation,
+        request: RequestT,
         context: CallContext,
         plan: RoutePlan,
+        adapter: Adapter[RequestT],
         *,
         configuration_age_s: float,
         streaming: bool,
@@ -69,9 +74,12 @@ class Call:
         self.operation_id = str(uuid.uuid4())
         self.provider_s = 0.0
         self._resources = resources
-        self._request = request
+        self._request: RequestT = request
         self._context = context
         self._plan = plan
+        self._adapter: Adapter[RequestT] = adapter
+        # What the caller should know of the request as it was last sent.
+        self._adaptations: tuple[str, ...] = ()
         self._configuration_age_s = configuration_age_s
         self._streaming = streaming
         self._left_out = len(plan.rejected)
@@ -87,7 +95,7 @@ class Call:
         for each in plan.passed_over:
             resources.observer.passed_over(context.tenant, self.operation_id, each)
 
-    async def open_next(self) -> tuple[Attempt, Dispatch]:
+    async def open_next(self) -> tuple[Attempt, Dispatch[RequestT]]:
         """Reserve for the next target that can be opened. Raises GatehouseError when there is none."""
         while True:
             again = self._again is not None
@@ -164,9 +172,9 @@ class Call:
         self, attempt: Attempt, finish_reason: FinishReason, raw_finish_reason: str, usage: TokenCounts | None
     ) -> Outcome:
         """The attempt served."""
-        target, request, context = attempt.target, self._request, self._context
-        if request.session:
-            self._resources.affinity.served(context.tenant, context.user, request.session, target.health_key)
+        target, context = attempt.target, self._context
+        if session := session_of(self._request):
+            self._resources.affinity.served(context.tenant, context.user, session, target.health_key)
         _, cost = attempt.succeeded(usage, raw_finish_reason)
         self._traces.append(attempt.trace())
         return Outcome(
@@ -250,12 +258,11 @@ class Call:
         out = set(map(id, smaller))
         self._targets = [each for each in self._targets if id(each) not in out]
 
-    def _request_to(self, target: Target) -> Generation:
-        """The request with what its provider adds where it says nothing."""
-        temperature = target.provider.default_temperature
-        if temperature is None or self._request.temperature is not None:
-            return self._request
-        return replace(self._request, temperature=temperature)
+    def _request_to(self, target: Target) -> RequestT:
+        """The request as the target can take it."""
+        request: RequestT
+        request, self._adaptations = self._adapter.to(target)
+        return request
 
     def _passed_over(self) -> tuple[Rejected, ...]:
         """The targets that could not be opened in this call."""
@@ -298,9 +305,14 @@ class Call:
         )
 
     def _warnings(self, target: Target, usage: TokenCounts | None) -> tuple[str, ...]:
-        passed_over = tuple(each.warning for each in (*self._plan.passed_over, *self._passed_over()))
+        passed_over: tuple[str, ...] = (
+            *(each.warning for each in (*self._plan.passed_over, *self._passed_over())),
+            *self._adaptations,
+        )
         if usage is None:
             return (*passed_over, "the provider did not say how many tokens it used; the ledger holds an estimate")
+        if isinstance(self._request, Embedding):
+            return passed_over
         unlimited = not target.model.max_output_tokens and not target.provider.default_max_output_tokens
         assumed = unlimited and self._request.max_output_tokens is None
         if assumed and usage.output_tokens + usage.reasoning_tokens >= DEFAULT_OUTPUT_LIMIT:

@@ -38,3 +38,32 @@ OF_FORMAT = ALL & ~((1 << 9) - 1)
 def names_of(mask: int) -> tuple[str, ...]:
     """The names of the bits of a mask."""
     return tuple(name for bit, name in enumerate(FEATURE_NAMES) if mask & (1 << bit))
+
+
+_WORDS = (
+    "streaming",
+    "tools",
+    "JSON Schema output",
+    "images",
+    "audio",
+    "documents",
+    "reasoning",
+    "embeddings",
+    "temperature, top_p or top_k",
+    "JSON output",
+    "a choice of tools",
+    "turning parallel tool calls off",
+    "stop texts",
+    "a seed",
+    "top_k",
+    "frequency and presence penalties",
+    "service tiers",
+    "an end user",
+    "dimensions",
+    "a purpose",
+)
+
+
+def words_for(mask: int) -> tuple[str, ...]:
+    """The features of a mask for people, as what a model or an API cannot do or takes no account of."""
+    return tuple(word for bit, word in enumerate(_WORDS) if mask & (1 << bit))

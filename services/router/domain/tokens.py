@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
-from services.router.domain.generation import Generation, Image, JsonSchemaFormat, Message, Text, ToolCall, ToolResult
+from services.router.domain.call_request import CallRequest
+from services.router.domain.embedding import Embedding
+from services.router.domain.generation import Generation, JsonSchemaFormat, Text
+from services.router.domain.weighing import Weights
 
 DEFAULT_OUTPUT_LIMIT = 4096
 """Reserved and sent as the limit when neither the call, the provider nor the model says one."""
@@ -20,41 +22,71 @@ _USUAL_BYTES_PER_TOKEN = 4
 _MOST_BYTES_PER_TOKEN = 8
 # Role, separators and priming of each message in the chat formats: 3 to 7 tokens.
 _MESSAGE_OVERHEAD = 8
-# The most OpenAI and Anthropic count for one image (high detail, largest size); more for small models of OpenAI.
-_IMAGE_TOKENS = 2_500
 
 
 class RequestSize(NamedTuple):
-    """What a request weighs: the bytes of all its texts, and how many images and messages it has."""
+    """What a request weighs: the bytes of all its texts, and how many images and messages it has.
+
+    `together_bytes` are those of its texts that have to fit a context together, whatever is left out for a target.
+    `most_media_tokens` and `usual_media_tokens` are those of all that is no text; `kinds` are the features that its
+    conversation makes use of, as bits of `features`. `traced`: it has reasoning or signatures, which go back only to
+    where they came from.
+    """
 
     text_bytes: int
     images: int
     messages: int
+    together_bytes: int
+    most_media_tokens: int = 0
+    usual_media_tokens: int = 0
+    kinds: int = 0
+    traced: bool = False
 
     @property
     def most_input_tokens(self) -> int:
         """An upper bound of the input tokens, so that a budget holds whatever the tokenizer does."""
-        return self.text_bytes * _MOST_TOKENS_PER_BYTE + self.images * _IMAGE_TOKENS + self.messages * _MESSAGE_OVERHEAD
+        return self.text_bytes * _MOST_TOKENS_PER_BYTE + self.most_media_tokens + self.messages * _MESSAGE_OVERHEAD
 
     @property
     def usual_input_tokens(self) -> int:
         """A likely number of input tokens."""
-        return -(-self.text_bytes // _USUAL_BYTES_PER_TOKEN) + self.images * _IMAGE_TOKENS // 2 + self.messages * 4
+        return -(-self.text_bytes // _USUAL_BYTES_PER_TOKEN) + self.usual_media_tokens + self.messages * 4
 
     @property
     def least_input_tokens(self) -> int:
         """Fewer input tokens than this it cannot be: what exceeds a context by this number certainly does."""
-        return self.text_bytes // _MOST_BYTES_PER_TOKEN
+        return self.together_bytes // _MOST_BYTES_PER_TOKEN
 
 
-def measure(request: Generation) -> RequestSize:
+def measure(request: CallRequest) -> RequestSize:
     """What a request weighs. Reads all of it: done once for a call."""
-    size, images = _content(request.messages)
+    if isinstance(request, Embedding):
+        # Each text is read by itself: only the longest has to fit.
+        lengths = [_length(text) for text in request.inputs]
+        return RequestSize(sum(lengths), 0, len(lengths), max(lengths, default=0))
+    texts, weights = _conversation(request)
+    whole = texts
     for tool in request.tools:
-        size += len(tool.name) + _length(tool.description) + _length(tool.parameters_json)
+        whole += len(tool.name) + _length(tool.description) + _length(tool.parameters_json)
     if isinstance(request.response_format, JsonSchemaFormat):
-        size += _length(request.response_format.description) + _length(request.response_format.schema_json)
-    return RequestSize(size, images, len(request.messages))
+        whole += _length(request.response_format.description) + _length(request.response_format.schema_json)
+    # What may be left out for a target need not fit it.
+    together = texts if request.drop_unsupported else whole
+    if weights is None:
+        return RequestSize(whole, 0, len(request.messages), together)
+    whole += weights.text_bytes
+    if not request.drop_unsupported:
+        together += weights.kept_bytes
+    return RequestSize(
+        whole,
+        weights.images,
+        len(request.messages),
+        together,
+        weights.most_tokens,
+        weights.usual_tokens,
+        weights.kinds,
+        weights.traced,
+    )
 
 
 def usual_output_tokens(*, text_bytes: int, deltas: int) -> int:
@@ -62,19 +94,18 @@ def usual_output_tokens(*, text_bytes: int, deltas: int) -> int:
     return max(deltas, -(-text_bytes // _USUAL_BYTES_PER_TOKEN))
 
 
-def _content(messages: Iterable[Message]) -> tuple[int, int]:
-    size = images = 0
-    for message in messages:
+def _conversation(request: Generation) -> tuple[int, Weights | None]:
+    """The bytes of the texts, and what the other parts weigh; None without any."""
+    size, weights = 0, None
+    for message in request.messages:
         for part in message.parts:
             if isinstance(part, Text):
                 size += _length(part.text)
-            elif isinstance(part, Image):
-                images += 1
-            elif isinstance(part, ToolCall):
-                size += len(part.name) + _length(part.arguments_json)
-            elif isinstance(part, ToolResult):
-                size += _length(part.text)
-    return size, images
+            else:
+                if weights is None:
+                    weights = Weights()
+                weights.add(part)
+    return size, weights
 
 
 def _length(text: str) -> int:

@@ -18,4 +18,5 @@ def provider_types(dialects: Mapping[str, Dialect]) -> ProviderTypes:
     return ProviderTypes(
         known=frozenset(dialects),
         keyless=frozenset(each.id for each in dialects.values() if not each.requires_key),
+        features={type_id: each.features for type_id, each in dialects.items()},
     )

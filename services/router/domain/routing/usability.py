@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from services.router.domain.call_request import CallRequest
 from services.router.domain.condition import Pause
 from services.router.domain.configuration import Model, Provider
+from services.router.domain.embedding import Embedding
 from services.router.domain.errors import Reason
-from services.router.domain.features import CAPABILITY_NAMES
-from services.router.domain.generation import Generation, JsonSchemaFormat
+from services.router.domain.features import ALL, words_for
 from services.router.domain.health import HealthKey, TargetHealth
 from services.router.domain.limits import ProviderLimiter
+from services.router.domain.needs import needs_of
 from services.router.domain.routing.causes import Cause
 from services.router.domain.routing.route_plan import Obstacle, output_limit
 from services.router.domain.tokens import RequestSize
 
-_STREAMING, _TOOLS, _JSON_SCHEMA, _IMAGES = (
-    1 << CAPABILITY_NAMES.index(name) for name in ("streaming", "tools", "json_schema", "images")
-)
-_WORDS: Mapping[str, str] = MappingProxyType({"json_schema": "JSON Schema output"})
+_FeaturesOf = Callable[[Mapping[str, object], str], int]
+_NO_FEATURES: Mapping[str, _FeaturesOf] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderTypes:
-    """Which provider types this router speaks, and which of them cannot do without a key."""
+    """Which provider types this router speaks, which of them cannot do without a key, and what each can carry.
+
+    `features` says by type what its format carries with a provider's options to a model (by the provider's own id of
+    it), as bits of `domain.features`; a type without an entry carries everything.
+    """
 
     known: frozenset[str]
     keyless: frozenset[str]
+    features: Mapping[str, _FeaturesOf] = field(default_factory=lambda: _NO_FEATURES)
+
+    def features_of(self, provider: Provider, model: Model) -> int:
+        """What can be carried to a model of a provider."""
+        features = self.features.get(provider.type)
+        return features(provider.options, model.provider_model_id) if features is not None else ALL
 
 
 NO_MODEL = Obstacle(Cause.NO_MODEL, "it has no enabled model")
+NO_EMBEDDER = Obstacle(Cause.NO_MODEL, "it has no enabled model that can do embeddings")
 _INACTIVE = Obstacle(Cause.PROVIDER_INACTIVE, "it is not active")
 _NO_KEY = Obstacle(Cause.NO_KEY, "it has no key")
 
@@ -39,11 +50,11 @@ _NO_KEY = Obstacle(Cause.NO_KEY, "it has no key")
 class Judge:
     """Judges the targets of one call, at one moment. Reads health and limits, changes nothing."""
 
-    __slots__ = ("_health", "_limits", "_needed", "_now", "_request", "_size", "_types")
+    __slots__ = ("_health", "_limits", "_most_output", "_now", "_request", "_required", "_size", "_types")
 
     def __init__(
         self,
-        request: Generation,
+        request: CallRequest,
         size: RequestSize,
         *,
         streaming: bool,
@@ -58,12 +69,8 @@ class Judge:
         self._health = health
         self._limits = limits
         self._now = now
-        self._needed = (
-            (_STREAMING if streaming else 0)
-            | (_TOOLS if request.tools else 0)
-            | (_JSON_SCHEMA if isinstance(request.response_format, JsonSchemaFormat) else 0)
-            | (_IMAGES if size.images else 0)
-        )
+        self._most_output = None if isinstance(request, Embedding) else request.max_output_tokens
+        self._required = needs_of(request, size, streaming=streaming).required
 
     def obstacle(  # noqa: PLR0911 - a row of checks that runs for every candidate of every call
         self, provider: Provider, model: Model | None, wanted: str, key: HealthKey
@@ -74,15 +81,17 @@ class Judge:
         if provider.type not in self._types.known:
             return Obstacle(Cause.UNSUPPORTED_TYPE, "this router does not speak {!r}", (provider.type,))
         if model is None:
+            if not wanted and isinstance(self._request, Embedding):
+                return NO_EMBEDDER
             absent = wanted or provider.default_model
             return Obstacle(Cause.UNKNOWN_MODEL, "it has no model {!r}", (absent,)) if absent else NO_MODEL
         if not provider.key and provider.type not in self._types.keyless:
             return _NO_KEY
         if not model.enabled:
             return Obstacle(Cause.MODEL_DISABLED, "its model {!r} is disabled", (model.id,))
-        if self._needed & ~model.capabilities.mask:
-            return self.lacking(model, self._needed)
-        most = self._request.max_output_tokens
+        if self._required & ~(model.capabilities.mask & self._types.features_of(provider, model)):
+            return self.lacking(provider, model, self._required)
+        most = self._most_output
         if most and model.max_output_tokens and most > model.max_output_tokens:
             return Obstacle(
                 Cause.OUTPUT_LIMIT_EXCEEDED,
@@ -102,12 +111,18 @@ class Judge:
         pause = self._health.pause(key, self._now)
         return paused(pause) if pause is not None else None
 
-    def lacking(self, model: Model, needed: int) -> Obstacle | None:
-        """The obstacle that a model cannot do all of the mask `needed`."""
-        missing = needed & ~model.capabilities.mask
-        if not missing:
-            return None
-        return Obstacle(Cause.CAPABILITY_MISSING, "its model {!r} cannot do {}", (model.id, _CapabilityList(missing)))
+    def lacking(self, provider: Provider, model: Model, required: int) -> Obstacle | None:
+        """The obstacle that a model, or the API of its provider, cannot do all of the mask `required`."""
+        by_model = required & ~model.capabilities.mask
+        by_api = required & ~by_model & ~self._types.features_of(provider, model)
+        if by_model and by_api:
+            words = "its model {!r} cannot do {}, and its API cannot do {}"
+            return Obstacle(Cause.CAPABILITY_MISSING, words, (model.id, _Features(by_model), _Features(by_api)))
+        if by_model:
+            return Obstacle(Cause.CAPABILITY_MISSING, "its model {!r} cannot do {}", (model.id, _Features(by_model)))
+        if by_api:
+            return Obstacle(Cause.CAPABILITY_MISSING, "its API cannot do {}", (_Features(by_api),))
+        return None
 
 
 def paused(pause: Pause) -> Obstacle:
@@ -129,8 +144,8 @@ _PAUSED: Mapping[Reason | None, str] = MappingProxyType(
 )
 
 
-class _CapabilityList:
-    """The names of the bits of a mask, put together when somebody reads them."""
+class _Features:
+    """The words for the bits of a mask, put together when somebody reads them."""
 
     __slots__ = ("_mask",)
 
@@ -138,10 +153,10 @@ class _CapabilityList:
         self._mask = mask
 
     def __str__(self) -> str:
-        return ", ".join(_WORDS.get(name, name) for bit, name in enumerate(CAPABILITY_NAMES) if self._mask & (1 << bit))
+        return ", ".join(words_for(self._mask))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _CapabilityList) and other._mask == self._mask
+        return isinstance(other, _Features) and other._mask == self._mask
 
     def __hash__(self) -> int:
         return hash(self._mask)
