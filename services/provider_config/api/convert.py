@@ -10,6 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from libs.core.money import TokenPrices
+from libs.core.provider_types import Capabilities, ProviderType
 from services.provider_config.api.provider_options import options_message, schema_json
 from services.provider_config.domain.catalogue import Catalogue
 from services.provider_config.domain.model import Model, ModelPrice
@@ -20,7 +21,6 @@ from services.provider_config.domain.provider import (
     ProviderTest,
     ProviderTimeouts,
 )
-from services.provider_config.domain.provider_types import Capabilities, ProviderType
 from services.provider_config.domain.versions import Version
 
 _CAPABILITIES = tuple(field.name for field in fields(Capabilities))

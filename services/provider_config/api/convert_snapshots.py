@@ -26,7 +26,7 @@ from services.provider_config.domain.snapshot import Heartbeat, ProviderSnapshot
 
 M = TypeVar("M", bound=Message)
 
-CONTENT_FORMAT = 1
+CONTENT_FORMAT = 2
 """Which fields snapshots have. Count it up with every one that is added: what routers hold is replaced then."""
 
 # A router holds thousands of tenants in memory: what only people and tools read stays here.

@@ -23,6 +23,7 @@ from services.provider_config.domain.create_model import CreateModel, create_mod
 from services.provider_config.domain.delete_model import delete_model
 from services.provider_config.domain.look_up import get_model, list_models
 from services.provider_config.domain.ports import ConfigStore, Transaction
+from services.provider_config.domain.provider_types import PROVIDER_TYPES, ProviderTypes
 from services.provider_config.domain.sync_models import ModelSync, SyncedModels
 from services.provider_config.domain.update_model import update_model
 
@@ -30,11 +31,20 @@ from services.provider_config.domain.update_model import update_model
 class ModelServicer(ModelServiceServicer):
     """Manages the models of providers."""
 
-    def __init__(self, store: ConfigStore, sync: ModelSync, *, clock: Clock, catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        store: ConfigStore,
+        sync: ModelSync,
+        *,
+        clock: Clock,
+        catalogue: Catalogue,
+        types: ProviderTypes = PROVIDER_TYPES,
+    ) -> None:
         self._store = store
         self._sync = sync
         self._clock = clock
         self._catalogue = catalogue
+        self._types = types
 
     async def CreateModel(self, request: pb.CreateModelRequest, _context: object) -> pb.CreateModelResponse:
         """Create a model."""
@@ -47,7 +57,7 @@ class ModelServicer(ModelServiceServicer):
         work = partial(
             once,
             request=remembered_as(request, caller=act.author.actor),
-            effect=partial(_create, command=command, catalogue=self._catalogue),
+            effect=partial(_create, command=command, catalogue=self._catalogue, types=self._types),
             encode=pb.CreateModelResponse.SerializeToString,
             decode=pb.CreateModelResponse.FromString,
             now=act.now,
@@ -76,7 +86,8 @@ class ModelServicer(ModelServiceServicer):
     async def UpdateModel(self, request: pb.UpdateModelRequest, _context: object) -> pb.UpdateModelResponse:
         """Change a model."""
         command = read_models.update_command(request, act=current_act("UpdateModel", self._clock))
-        changed = await self._store.write(partial(update_model, command=command, catalogue=self._catalogue))
+        work = partial(update_model, command=command, catalogue=self._catalogue, types=self._types)
+        changed = await self._store.write(work)
         log_change(str(command.name), changed.revision, stored=changed.stored)
         model = convert.priced_model_message(changed.resource, self._catalogue)
         return pb.UpdateModelResponse(model=model, revision=changed.revision)
@@ -108,7 +119,9 @@ def _synced(synced: SyncedModels, catalogue: Catalogue) -> pb.SyncModelsResponse
     )
 
 
-def _create(transaction: Transaction, command: CreateModel, catalogue: Catalogue) -> pb.CreateModelResponse:
-    changed = create_model(transaction, command, catalogue)
+def _create(
+    transaction: Transaction, command: CreateModel, catalogue: Catalogue, types: ProviderTypes
+) -> pb.CreateModelResponse:
+    changed = create_model(transaction, command, catalogue, types)
     model = convert.priced_model_message(changed.resource, catalogue)
     return pb.CreateModelResponse(model=model, revision=changed.revision)

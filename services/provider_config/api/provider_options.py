@@ -11,12 +11,9 @@ from google.protobuf.struct_pb2 import Struct, Value
 from jsonschema import Draft202012Validator, ValidationError
 
 from libs.core.errors import FieldViolation
+from libs.core.provider_types import ProviderType
 from libs.core.resource_names import is_id
-from services.provider_config.domain.provider_types import PROVIDER_TYPES, ProviderType
 
-_VALIDATORS = {
-    provider_type.id: Draft202012Validator(provider_type.options_schema) for provider_type in PROVIDER_TYPES.values()
-}
 # Some options are sent as headers, and `$` in a pattern lets a line end pass.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MOST_SHOWN = 63
@@ -46,7 +43,8 @@ def option_problems(provider_type: ProviderType, options: Mapping[str, Any]) -> 
         yield FieldViolation(
             field=_field(name), description=f"is not an option of {provider_type.id}, which has {', '.join(known)}"
         )
-    for error in _VALIDATORS[provider_type.id].iter_errors({name: options[name] for name in known if name in options}):
+    validator = Draft202012Validator(provider_type.options_schema)
+    for error in validator.iter_errors({name: options[name] for name in known if name in options}):
         yield FieldViolation(field=_field(str(error.absolute_path[0])), description=_description(error))
     for name, value in options.items():
         if name in known and isinstance(value, str) and _CONTROL.search(value):

@@ -29,7 +29,6 @@ from services.provider_config.domain.ports import ConfigStore, Request, Transact
 from services.provider_config.domain.probe_provider import Probing
 from services.provider_config.domain.provider_reach import ReachChecks, ReachFindings, checked_reach
 from services.provider_config.domain.provider_rules import ProviderRules
-from services.provider_config.domain.provider_types import PROVIDER_TYPES
 from services.provider_config.domain.provider_versions import provider_versions
 from services.provider_config.domain.update_provider import rollback_provider, update_provider
 
@@ -130,7 +129,9 @@ class ProviderServicer(ProviderServiceServicer):
         self, _request: pb.ListProviderTypesRequest, _context: object
     ) -> pb.ListProviderTypesResponse:
         """List the kinds of providers."""
-        return pb.ListProviderTypesResponse(provider_types=map(convert.provider_type_message, PROVIDER_TYPES.values()))
+        return pb.ListProviderTypesResponse(
+            provider_types=map(convert.provider_type_message, self._rules.types.values())
+        )
 
 
 def _create_once(

@@ -7,8 +7,8 @@ from dataclasses import fields
 
 from gatehouse.providerconfig.v1 import model_pb2, preference_pb2, provider_pb2, route_pb2
 
+from libs.core.provider_types import Capabilities
 from libs.core.validation import FieldChecks
-from services.provider_config.domain.provider_types import Capabilities
 
 _MAX_DISPLAY_NAME = 200
 _MAX_DESCRIPTION = 2000

@@ -14,7 +14,6 @@ from services.provider_config.api.read_provider_settings import MUTABLE, setting
 from services.provider_config.domain.changes import Act
 from services.provider_config.domain.probe_provider import ProbeProvider, UnsavedProvider
 from services.provider_config.domain.provider_rules import ProviderRules
-from services.provider_config.domain.provider_types import PROVIDER_TYPES
 from services.provider_config.domain.sync_models import SyncModels
 
 _MOST_MODEL = 256
@@ -61,9 +60,9 @@ def _unsaved(
     check: FieldChecks, provider: provider_pb2.Provider, api_key: Secret | None, *, owner: Owner, rules: ProviderRules
 ) -> UnsavedProvider:
     settings = settings_in(check, provider, MUTABLE, owner=owner, rules=rules)
-    provider_type = PROVIDER_TYPES.get(provider.type)
+    provider_type = rules.types.get(provider.type)
     if provider_type is None:
-        check.fail("provider.type", f"must be one of {', '.join(PROVIDER_TYPES)}")
+        check.fail("provider.type", f"must be one of {', '.join(rules.types)}")
     elif api_key is not None:
         # The rules look for a stored key. This one takes its place, and goes nowhere else.
         settings = rules.completed(replace(settings, key=KeyName(owner, "given")), provider_type, check)

@@ -14,7 +14,6 @@ from services.provider_config.domain.changes import Act
 from services.provider_config.domain.create_provider import CreateProvider
 from services.provider_config.domain.delete_provider import DeleteProvider
 from services.provider_config.domain.provider_rules import ProviderRules
-from services.provider_config.domain.provider_types import PROVIDER_TYPES
 from services.provider_config.domain.update_provider import RollbackProvider, UpdateProvider
 
 
@@ -27,9 +26,9 @@ def create_command(
         check.identifier("provider_id", request.provider_id)
         check_request_id(check, request.request_id)
         settings = settings_in(check, request.provider, MUTABLE, owner=owner, rules=rules)
-        provider_type = PROVIDER_TYPES.get(request.provider.type)
+        provider_type = rules.types.get(request.provider.type)
         if provider_type is None:
-            check.fail("provider.type", f"must be one of {', '.join(PROVIDER_TYPES)}")
+            check.fail("provider.type", f"must be one of {', '.join(rules.types)}")
         else:
             settings = rules.completed(settings, provider_type, check)
     return CreateProvider(

@@ -7,9 +7,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, fields
 from datetime import timedelta
 
-from gatehouse.providerconfig.v1 import route_pb2
+from gatehouse.providerconfig.v1 import provider_pb2, route_pb2
 from google.protobuf.duration_pb2 import Duration
 
+from libs.core.provider_types import Capabilities
 from libs.core.resource_names import ID_RULE, Owner, ProviderName, RouteName, is_id
 from libs.core.validation import FieldChecks
 from services.provider_config.api.read_common import capabilities_in, check_texts
@@ -94,8 +95,13 @@ class RouteReader:
             model=message.model,
             weight=weight,
             plans=tuple(message.plans),
-            requires=capabilities_in(message.requires) if message.HasField("requires") else None,
+            requires=self._requires(f"{field}.requires", message.requires) if message.HasField("requires") else None,
         )
+
+    def _requires(self, field: str, message: provider_pb2.Capabilities) -> Capabilities:
+        stray = "must not be set: it is what a model cannot do"
+        self.check.that(not message.fixed_sampling, f"{field}.fixed_sampling", stray)
+        return capabilities_in(message)
 
     def _provider(self, field: str, text: str) -> ProviderName:
         tenant = self.tenant or Owner()

@@ -9,11 +9,12 @@ from libs.core.resource_names import ModelName
 from services.provider_config.domain.catalogue import Catalogue
 from services.provider_config.domain.changes import Act, Changed, check_scope_size, record
 from services.provider_config.domain.errors import model_exists
-from services.provider_config.domain.look_up import get_provider
+from services.provider_config.domain.look_up import get_provider, type_of
 from services.provider_config.domain.model import Model, ModelSettings
 from services.provider_config.domain.model_price import check_price
 from services.provider_config.domain.ports import Transaction
 from services.provider_config.domain.provider import Provider
+from services.provider_config.domain.provider_types import PROVIDER_TYPES, ProviderTypes
 from services.provider_config.domain.scope_size import model_bytes
 
 
@@ -30,21 +31,34 @@ class CreateModel:
 
 
 def new_model(
-    provider: Provider, name: ModelName, settings: ModelSettings, catalogue: Catalogue, *, uid: str, now: datetime
+    provider: Provider,
+    name: ModelName,
+    settings: ModelSettings,
+    catalogue: Catalogue,
+    *,
+    uid: str,
+    now: datetime,
+    types: ProviderTypes = PROVIDER_TYPES,
 ) -> Model:
-    """A model of `provider` that is not stored yet, with what the catalogue knows where nothing is set."""
+    """A model of `provider` that is not stored yet, with what the catalogue knows where nothing is set.
+
+    Raises InvalidArgument when the provider's type is not among `types`.
+    """
+    provider_type = type_of(provider, types, field="parent")
     return Model(
         name=name,
         uid=uid,
         version=1,
         provider_type=provider.type,
-        settings=settings.completed(name, provider.provider_type, catalogue),
+        settings=settings.completed(name, provider_type, catalogue),
         create_time=now,
         update_time=now,
     )
 
 
-def create_model(transaction: Transaction, command: CreateModel, catalogue: Catalogue) -> Changed[Model]:
+def create_model(
+    transaction: Transaction, command: CreateModel, catalogue: Catalogue, types: ProviderTypes = PROVIDER_TYPES
+) -> Changed[Model]:
     """Store the model, with what the catalogue knows where nothing is set.
 
     Raises NotFound `PROVIDER_NOT_FOUND`, AlreadyExists `MODEL_EXISTS`, InvalidArgument, ResourceExhausted
@@ -53,7 +67,9 @@ def create_model(transaction: Transaction, command: CreateModel, catalogue: Cata
     provider = get_provider(transaction, command.name.provider)
     if transaction.models.get(command.name) is not None:
         raise model_exists(command.name)
-    model = new_model(provider, command.name, command.settings, catalogue, uid=command.uid, now=command.act.now)
+    model = new_model(
+        provider, command.name, command.settings, catalogue, uid=command.uid, now=command.act.now, types=types
+    )
     if not command.force:
         check_price(model, catalogue)
     check_scope_size(transaction, provider.name.owner, grows_by=model_bytes(model))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from libs.core.provider_types import ProviderType
 from libs.core.resource_names import ModelName, Owner, ProviderName
-from services.provider_config.domain.errors import model_not_found, provider_not_found
+from services.provider_config.domain.errors import invalid_field, model_not_found, provider_not_found
 from services.provider_config.domain.model import Model
 from services.provider_config.domain.ports import Transaction
 from services.provider_config.domain.provider import Provider
+from services.provider_config.domain.provider_types import ProviderTypes
 
 
 def get_provider(transaction: Transaction, name: ProviderName) -> Provider:
@@ -25,6 +27,18 @@ def get_model(transaction: Transaction, name: ModelName) -> Model:
     if model is None:
         raise model_not_found(name)
     return model
+
+
+def type_of(provider: Provider, types: ProviderTypes, *, field: str) -> ProviderType:
+    """The provider's type. Raises InvalidArgument about `field` when it is a plugin's that is not there any more."""
+    found = types.get(provider.type)
+    if found is None:
+        raise invalid_field(
+            field,
+            f"is of a provider of the type {provider.type}, whose plugin is not installed or did not load; the log of "
+            "the service's start says why",
+        )
+    return found
 
 
 def list_providers(transaction: Transaction, owner: Owner, *, after: str | None, size: int) -> Sequence[Provider]:

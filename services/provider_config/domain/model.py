@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from libs.core.provider_types import Capabilities, ProviderType
 from libs.core.resource_names import ModelName
 from services.provider_config.domain.catalogue import Catalogue
 from services.provider_config.domain.etag import etag_of
-from services.provider_config.domain.provider_types import Capabilities, ProviderType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from services.provider_config.domain.ports import Transaction
 from services.provider_config.domain.preference import Choice, TaskChoice
 from services.provider_config.domain.preference_keys import KeyFindings, KeyUse, key_problem, key_use
 from services.provider_config.domain.provider import Provider
+from services.provider_config.domain.provider_types import PROVIDER_TYPES
 from services.provider_config.domain.routing_look_up import allows_platform
 from services.provider_config.domain.serving_models import ServingModels
 
@@ -122,7 +123,9 @@ class _Reach:
             )
         if not provider.settings.active:
             return f"must be active, {provider.name} is not"
-        if provider.provider_type.requires_key and provider.settings.key is None:
+        # Of a plugin's type none is stored without the key that it needs.
+        needs_key = provider.type in PROVIDER_TYPES and PROVIDER_TYPES[provider.type].requires_key
+        if needs_key and provider.settings.key is None:
             return f"must have a key, {provider.name} has none"
         return provider
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from libs.core.resource_names import KeyName, Owner, ProviderName
 from services.provider_config.domain.etag import etag_of
-from services.provider_config.domain.provider_types import PROVIDER_TYPES, ProviderType
 from services.provider_config.domain.versions import Version
 
 DEFAULT_PRIORITY = 100
@@ -112,11 +111,6 @@ class Provider:
     def etag(self) -> str:
         """What a caller hands back to change only what it has seen."""
         return etag_of(self.uid, self.version)
-
-    @property
-    def provider_type(self) -> ProviderType:
-        """Its kind."""
-        return PROVIDER_TYPES[self.type]
 
     @property
     def scope(self) -> Owner:

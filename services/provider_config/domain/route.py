@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from libs.core.provider_types import Capabilities
 from libs.core.resource_names import Owner, ProviderName, RouteName
 from services.provider_config.domain.etag import etag_of
-from services.provider_config.domain.provider_types import Capabilities
 from services.provider_config.domain.versions import Version
 
 

@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
@@ -21,6 +21,7 @@ from services.provider_config.domain.probe_errors import provider_changed_meanwh
 from services.provider_config.domain.probe_ports import MOST_LISTED
 from services.provider_config.domain.probe_provider import ProbeProvider, Probing, Tried, kept_test, put_test
 from services.provider_config.domain.provider import Provider, ProviderTestOutcome
+from services.provider_config.domain.provider_types import PROVIDER_TYPES, ProviderTypes
 from services.provider_config.domain.scope_size import model_bytes
 
 _PAGE = 1000
@@ -57,6 +58,7 @@ class ModelSync:
     probing: Probing
     catalogue: Catalogue
     new_uid: Callable[[], str]
+    types: ProviderTypes = field(default_factory=lambda: PROVIDER_TYPES)
 
     async def __call__(self, command: SyncModels) -> SyncedModels:
         """Read a provider's list and add what is missing.
@@ -88,6 +90,7 @@ class ModelSync:
                 self.catalogue,
                 uid=self.new_uid(),
                 now=command.act.now,
+                types=self.types,
             )
             for provider_model_id in tried.finding.model_ids
             if (model_id := model_id_for(provider_model_id)) is not None

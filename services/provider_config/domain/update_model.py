@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from libs.core.resource_names import ModelName
 from services.provider_config.domain.catalogue import Catalogue
 from services.provider_config.domain.changes import Act, Changed, check_etag, check_scope_size, differing, record
-from services.provider_config.domain.look_up import get_model, get_provider
+from services.provider_config.domain.look_up import get_model, get_provider, type_of
 from services.provider_config.domain.model import Model, ModelSettings
 from services.provider_config.domain.model_price import check_price, price_may_differ
 from services.provider_config.domain.ports import Transaction
+from services.provider_config.domain.provider_types import PROVIDER_TYPES, ProviderTypes
 from services.provider_config.domain.scope_size import model_bytes
 
 
@@ -27,7 +28,9 @@ class UpdateModel:
     force: bool = False
 
 
-def update_model(transaction: Transaction, command: UpdateModel, catalogue: Catalogue) -> Changed[Model]:
+def update_model(
+    transaction: Transaction, command: UpdateModel, catalogue: Catalogue, types: ProviderTypes = PROVIDER_TYPES
+) -> Changed[Model]:
     """Store the next version. When nothing differs, nothing is stored, and the revision is the present one.
 
     Raises NotFound `MODEL_NOT_FOUND`, Aborted `ETAG_MISMATCH`, InvalidArgument, ResourceExhausted `SCOPE_FULL`,
@@ -37,7 +40,7 @@ def update_model(transaction: Transaction, command: UpdateModel, catalogue: Cata
     provider = get_provider(transaction, command.name.provider)
     check_etag(model, command.etag)
     merged = replace(model.settings, **{field: getattr(command.settings, field) for field in command.fields})
-    settings = merged.completed(model.name, provider.provider_type, catalogue)
+    settings = merged.completed(model.name, type_of(provider, types, field="model.name"), catalogue)
     if settings == model.settings:
         return Changed(model, transaction.revision(), stored=False)
     changed = model.changed(settings, now=command.act.now)

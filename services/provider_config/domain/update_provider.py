@@ -10,7 +10,7 @@ from libs.core.validation import FieldChecks
 from services.provider_config.domain.change_provider import change_provider
 from services.provider_config.domain.changes import Act, Changed, check_etag
 from services.provider_config.domain.errors import invalid_field
-from services.provider_config.domain.look_up import get_provider
+from services.provider_config.domain.look_up import get_provider, type_of
 from services.provider_config.domain.ports import Transaction
 from services.provider_config.domain.provider import Provider, ProviderSettings
 from services.provider_config.domain.provider_rules import ProviderRules
@@ -54,8 +54,9 @@ def update_provider(transaction: Transaction, command: UpdateProvider, rules: Pr
     check_etag(provider, command.etag)
     if command.type and command.type != provider.type:
         raise invalid_field("provider.type", f"cannot be changed, it is {provider.type}")
+    provider_type = type_of(provider, rules.types, field="provider.type")
     with FieldChecks() as check:
-        settings = rules.completed(_merged(provider, command), provider.provider_type, check)
+        settings = rules.completed(_merged(provider, command), provider_type, check)
     return change_provider(transaction, provider, settings, command.act)
 
 
@@ -67,8 +68,9 @@ def rollback_provider(transaction: Transaction, command: RollbackProvider, rules
     provider = get_provider(transaction, command.name)
     check_etag(provider, command.etag)
     earlier = get_provider_version(transaction, command.name, command.version)
+    provider_type = type_of(provider, rules.types, field="name")
     with FieldChecks() as check:
-        settings = rules.completed(earlier.settings, provider.provider_type, check)
+        settings = rules.completed(earlier.settings, provider_type, check)
         rules.check_address(settings.base_url, check)
     return change_provider(transaction, provider, settings, command.act, restored_version=str(command.version))
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, tuple_, update
 
+from libs.core.provider_types import Capabilities
 from libs.core.resource_names import ModelName, Owner, ProviderName
 from libs.storage.conflicts import on_duplicate
 from services.provider_config.domain.errors import model_exists
 from services.provider_config.domain.model import Model, ModelPrice, ModelSettings
 from services.provider_config.domain.provider import Provider
-from services.provider_config.domain.provider_types import Capabilities
 from services.provider_config.domain.scope_size import model_bytes
 from services.provider_config.storage.tables import models, providers
 

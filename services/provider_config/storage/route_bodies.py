@@ -7,8 +7,8 @@ from dataclasses import asdict, fields
 from datetime import timedelta
 from typing import Any
 
+from libs.core.provider_types import Capabilities
 from libs.core.resource_names import ProviderName, RouteName
-from services.provider_config.domain.provider_types import Capabilities
 from services.provider_config.domain.route import (
     CacheMode,
     CachePolicy,

@@ -122,6 +122,7 @@ models = Table(
     Column("documents", Boolean, nullable=False, server_default=false()),
     Column("reasoning", Boolean, nullable=False, server_default=false()),
     Column("embeddings", Boolean, nullable=False, server_default=false()),
+    Column("fixed_sampling", Boolean, nullable=False, server_default=false()),
     # Per token, which is the same number as micro-USD per million tokens. No price at all: input and output are NULL.
     Column("input_pico_usd", Money),
     Column("output_pico_usd", Money),

@@ -195,6 +195,7 @@ def _capabilities(encoded: bytes) -> Capabilities:
         documents=can.documents,
         reasoning=can.reasoning,
         embeddings=can.embeddings,
+        fixed_sampling=can.fixed_sampling,
     )
 
 

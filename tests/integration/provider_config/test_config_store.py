@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import func, select
 
 from libs.core.errors import Aborted, GatehouseError, InvalidArgument
+from libs.core.provider_types import Capabilities
 from libs.core.resource_names import KeyName, ModelName, Owner
 from libs.storage.database import Database
 from libs.storage.errors import Conflict
@@ -24,7 +25,6 @@ from services.provider_config.domain.look_up import get_model, get_provider, lis
 from services.provider_config.domain.model import ModelPrice, ModelSettings
 from services.provider_config.domain.ports import ConfigStore, Request, Transaction
 from services.provider_config.domain.provider import Provider, ProviderSettings
-from services.provider_config.domain.provider_types import Capabilities
 from services.provider_config.domain.scope_size import model_bytes, provider_bytes
 from services.provider_config.domain.update_model import UpdateModel, update_model
 from services.provider_config.domain.update_provider import UpdateProvider, update_provider

@@ -130,10 +130,14 @@ async def test_lists_go_page_by_page(admin: Person) -> None:
     assert seen == ["p0", "p1", "p2", "p3", "p4"]
 
 
-async def test_the_provider_types_are_listed_by_id(admin: Person) -> None:
+async def test_the_provider_types_are_listed_the_best_known_first(admin: Person) -> None:
     types = (await admin("ListProviderTypes", providers_pb.ListProviderTypesRequest())).provider_types
     assert [(each.id, each.default_base_url, each.requires_key) for each in types] == [
         ("openai", "https://api.openai.com/v1", True),
+        ("anthropic", "https://api.anthropic.com", True),
+        ("gemini", "https://generativelanguage.googleapis.com/v1beta", True),
+        ("ollama", "http://localhost:11434", False),
+        ("azure_openai", "", True),
         ("openai_compatible", "", False),
     ]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, MetaData, Table, insert
 
+from libs.core.provider_types import Capabilities
 from libs.core.resource_names import KeyName, ModelName, Owner, ProviderName
 from libs.storage.database import Database
 from libs.storage.engines import backend_for
@@ -17,7 +18,6 @@ from libs.storage.migrations import differences, upgrade
 from services.provider_config.domain.look_up import get_model
 from services.provider_config.domain.model import Model, ModelSettings
 from services.provider_config.domain.provider import Provider, ProviderSettings
-from services.provider_config.domain.provider_types import Capabilities
 from services.provider_config.domain.scope_size import model_bytes, provider_bytes
 from services.provider_config.domain.update_provider import RollbackProvider, rollback_provider
 from services.provider_config.domain.versions import Version

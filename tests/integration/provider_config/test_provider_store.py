@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import func, select
 
 from libs.core.errors import Aborted, GatehouseError
+from libs.core.provider_types import Capabilities
 from libs.core.resource_names import KeyName, ModelName, Owner
 from libs.storage.database import Database
 from libs.storage.errors import Conflict
@@ -29,7 +30,6 @@ from services.provider_config.domain.provider import (
     ProviderTestOutcome,
     ProviderTimeouts,
 )
-from services.provider_config.domain.provider_types import Capabilities
 from services.provider_config.domain.update_model import UpdateModel, update_model
 from services.provider_config.domain.update_provider import (
     RollbackProvider,

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from libs.core.errors import Aborted, GatehouseError, InvalidArgument, ResourceExhausted
+from libs.core.provider_types import Capabilities
 from libs.core.resource_names import ModelName, Owner, ProfileName, ProviderName, RouteName
 from libs.storage.database import Database
 from services.provider_config.domain.create_route import create_route
@@ -21,7 +22,6 @@ from services.provider_config.domain.policy import PlatformFallback
 from services.provider_config.domain.ports import ConfigStore, Transaction
 from services.provider_config.domain.preference import Choice, Preferences, PreferenceSettings, TaskChoice
 from services.provider_config.domain.profile import MAX_PROFILES, Profile, ProfileSettings
-from services.provider_config.domain.provider_types import Capabilities
 from services.provider_config.domain.route import (
     CacheMode,
     CachePolicy,

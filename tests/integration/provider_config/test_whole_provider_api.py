@@ -13,6 +13,8 @@ from gatehouse.providerconfig.v1 import route_service_pb2 as routes_pb
 from google.protobuf import json_format
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from services.provider_config.api.read_common import capabilities_in
+from services.provider_config.domain.provider_types import PROVIDER_TYPES
 from tests.integration.provider_config.conftest import Replica, Stack
 from tests.integration.provider_config.person import NAME, Person, refused
 
@@ -191,11 +193,11 @@ async def test_what_a_type_can_carry_and_takes_is_listed(admin: Person) -> None:
     found = (await admin("ListProviderTypes", providers_pb.ListProviderTypesRequest())).provider_types
     options = {each.id: json.loads(each.options_schema_json)["properties"] for each in found}
     assert {name: set(each) for name, each in options.items()} == {
-        "openai": {"organization", "project"},
-        "openai_compatible": {"output_limit_field", "stream_usage"},
+        each.id: set(each.options) for each in PROVIDER_TYPES.values()
     }
-    assert [each.id for each in found] == sorted(options)
-    assert all(each.capabilities.streaming and not each.capabilities.embeddings for each in found)
+    for each in found:
+        assert capabilities_in(each.capabilities) == PROVIDER_TYPES[each.id].capabilities
+        assert not each.capabilities.fixed_sampling
 
 
 async def test_a_well_known_model_needs_no_words(admin: Person) -> None:

@@ -10,11 +10,12 @@ import pytest
 
 from libs.core.errors import InvalidArgument
 from libs.core.money import PicoUsdPerToken, TokenPrices
+from libs.core.provider_types import Capabilities
 from libs.core.resource_names import ModelName
 from services.provider_config.domain.create_model import create_model
 from services.provider_config.domain.create_provider import create_provider
 from services.provider_config.domain.model import Model, ModelPrice, ModelSettings
-from services.provider_config.domain.provider_types import PROVIDER_TYPES, Capabilities
+from services.provider_config.domain.provider_types import PROVIDER_TYPES
 from services.provider_config.domain.update_model import UpdateModel, update_model
 from tests.unit.provider_config.builders import FakeCatalogue, KnownModel, act, creation, model_creation, provider_name
 from tests.unit.provider_config.memory_store import MemoryStore

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from libs.core.errors import Aborted, AlreadyExists, NotFound
+from libs.core.provider_types import Capabilities
 from libs.core.resource_names import ModelName
 from services.provider_config.domain.create_provider import create_provider
 from services.provider_config.domain.look_up import get_model
 from services.provider_config.domain.model import Model, ModelPrice, ModelSettings
-from services.provider_config.domain.provider_types import PROVIDER_TYPES, Capabilities
+from services.provider_config.domain.provider_types import PROVIDER_TYPES
 from services.provider_config.domain.update_model import UpdateModel, update_model
 from tests.unit.provider_config.builders import (
     NOTHING_KNOWN,

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 
 from libs.core.errors import InvalidArgument
 from libs.core.page_tokens import encode_page_token
+from libs.core.provider_types import Capabilities, ProviderType
 from libs.core.resource_names import KeyName, Owner
 from services.provider_config.api import read_models, read_providers
 from services.provider_config.api.provider_options import option_problems, schema_json
@@ -23,7 +24,7 @@ from services.provider_config.domain.create_model import CreateModel
 from services.provider_config.domain.create_provider import CreateProvider
 from services.provider_config.domain.model import ModelPrice, ModelSettings
 from services.provider_config.domain.provider import ProviderLimits, ProviderSettings, ProviderTimeouts
-from services.provider_config.domain.provider_types import PROVIDER_TYPES, Capabilities, ProviderType
+from services.provider_config.domain.provider_types import PROVIDER_TYPES
 from tests.unit.provider_config.builders import ANN, RULES, act
 
 _NAME = "tenants/acme/providers/openai"
@@ -83,6 +84,8 @@ def _fields(error: InvalidArgument) -> list[str]:
         ({"provider": {"base_url": "http://localhost:1"}}, "provider.base_url"),
         ({"provider": {"base_url": "https://169.254.169.254/latest"}}, "provider.base_url"),
         ({"provider": {"type": "openai_compatible"}}, "provider.base_url"),
+        # Its default is on this machine, where this deployment lets nobody live.
+        ({"provider": {"type": "ollama"}}, "provider.base_url"),
         ({"provider": {"key": ""}}, "provider.key"),
         ({"provider": {"key": "prod"}}, "provider.key"),
         ({"provider": {"key": "tenants/other/keys/prod"}}, "provider.key"),
@@ -225,8 +228,11 @@ def test_the_schema_of_a_types_options_is_a_closed_one(provider_type: ProviderTy
     for name, option in schema["properties"].items():
         assert option["description"], name
         # Whatever is stored is bounded.
-        assert option["type"] in {"boolean", "number"} or {"enum", "pattern", "maxLength"} & set(option), name
-        assert list(option_problems(provider_type, {name: option.get("default", option.get("enum", ["x"])[0])})) == []
+        assert option["type"] in {"boolean", "number", "integer"} or {"enum", "pattern", "maxLength"} & set(option), (
+            name
+        )
+        good = option.get("examples", option.get("enum", [option.get("default", "x")]))
+        assert [list(option_problems(provider_type, {name: each})) for each in good] == [[] for _ in good], name
 
 
 def test_a_compatible_server_needs_no_key() -> None:

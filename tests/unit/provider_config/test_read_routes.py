@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.core.errors import InvalidArgument
+from libs.core.provider_types import Capabilities
 from libs.core.resource_names import Owner, ProviderName, RouteName
 from services.provider_config.api import read_routes
 from services.provider_config.api.convert_routing import route_message
 from services.provider_config.domain.create_route import CreateRoute
 from services.provider_config.domain.policy import PlatformFallback
-from services.provider_config.domain.provider_types import Capabilities
 from services.provider_config.domain.route import (
     CacheMode,
     CachePolicy,
@@ -119,6 +119,7 @@ def _cache(mode: str, seconds: str | None = None) -> dict[str, Any]:
         (_target(plans=["pro", ""]), "route.targets[2].plans[1]"),
         (_target(plans=["x" * 65]), "route.targets[2].plans[0]"),
         (_target(plans=["\x1b[2J"]), "route.targets[2].plans[0]"),
+        (_target(requires={"fixed_sampling": True}), "route.targets[2].requires.fixed_sampling"),
         ({"route": {"strategy": "ROUTING_STRATEGY_WEIGHTED", "targets": [
             {"provider": "a", "weight": 0}, {"provider": "b", "weight": 0}]}}, "route.targets"),
         ({"route": {"fallback_route": "No"}}, "route.fallback_route"),

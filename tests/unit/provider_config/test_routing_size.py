@@ -9,6 +9,7 @@ from gatehouse.providerconfig.v1 import snapshot_service_pb2 as pb
 from hypothesis import given
 from hypothesis import strategies as st
 
+from libs.core.provider_types import Capabilities
 from libs.core.resource_names import Owner, ProfileName, ProviderName, RouteName
 from services.provider_config.api.convert_routing import (
     policy_message,
@@ -19,7 +20,6 @@ from services.provider_config.api.convert_routing import (
 from services.provider_config.domain.policy import PlatformFallback, RoutingPolicy
 from services.provider_config.domain.preference import Choice, Preferences, PreferenceSettings, TaskChoice
 from services.provider_config.domain.profile import Profile, ProfileSettings
-from services.provider_config.domain.provider_types import Capabilities
 from services.provider_config.domain.route import (
     CacheMode,
     CachePolicy,

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.core.money import PicoUsdPerToken, TokenPrices
+from libs.core.provider_types import Capabilities
 from libs.core.resource_names import KeyName, ModelName, Owner, ProviderName
 from services.provider_config.api.convert import priced_model_message, provider_message
 from services.provider_config.api.convert_snapshots import SnapshotMessages
@@ -24,7 +25,6 @@ from services.provider_config.domain.provider import (
     ProviderTestOutcome,
     ProviderTimeouts,
 )
-from services.provider_config.domain.provider_types import Capabilities
 from services.provider_config.domain.scope_size import MAX_SCOPE_BYTES, model_bytes, provider_bytes
 from services.provider_config.domain.snapshot import ProviderSnapshot, Snapshot
 from tests.unit.provider_config.builders import FakeCatalogue
