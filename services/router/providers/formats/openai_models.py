@@ -68,11 +68,12 @@ def facts_of(provider_model_id: str) -> ModelFacts:
 
 def effort_word(wanted: ReasoningRequest, provider_model_id: str) -> str:
     """The word nearest to what is wanted among those that the model takes."""
-    place = _PLACES[_effort(wanted)]
+    place = _PLACES[effort_of(wanted)]
     return min(facts_of(provider_model_id).efforts, key=lambda word: abs(_WORDS.index(word) - place))
 
 
-def _effort(wanted: ReasoningRequest) -> Effort:
+def effort_of(wanted: ReasoningRequest) -> Effort:
+    """What is wanted in our own words."""
     if wanted.effort is not None:
         return wanted.effort
     budget = wanted.budget_tokens or 0

@@ -9,7 +9,8 @@ from services.router.domain.generation import (
     Finished,
     ProviderEvent,
 )
-from services.router.providers.formats.chat_completions.response import ChatStreamDecoder, decode_answer
+from services.router.providers.formats.chat_completions.response import OPENAI_RULES, decode_answer
+from services.router.providers.formats.chat_completions.stream import ChatStreamDecoder
 
 
 def message(finish: Any = "stop", usage: Any = None, **fields: Any) -> dict[str, Any]:
@@ -29,7 +30,7 @@ FINISH = delta("stop")
 
 
 def events(*chunks: Any) -> list[ProviderEvent]:
-    decoder = ChatStreamDecoder()
+    decoder = ChatStreamDecoder(OPENAI_RULES)
     wire = [chunk if isinstance(chunk, bytes) else orjson.dumps(chunk) for chunk in chunks]
     return [event for data in (*wire, b"[DONE]") for event in decoder.feed(data)] + decoder.end()
 

@@ -19,7 +19,8 @@ from services.router.domain.generation import (
     ToolCall,
     ToolCallStarted,
 )
-from services.router.providers.formats.chat_completions.response import ChatStreamDecoder, decode_answer
+from services.router.providers.formats.chat_completions.response import OPENAI_RULES, decode_answer
+from services.router.providers.formats.chat_completions.stream import ChatStreamDecoder
 from tests.unit.router.providers.chat_wire import FINISH, decoded, delta, events, finished
 
 TABLE = [
@@ -139,7 +140,7 @@ def test_chunks_that_say_nothing_mean_nothing() -> None:
 
 
 def test_what_comes_after_the_end_marker_is_ignored() -> None:
-    decoder = ChatStreamDecoder()
+    decoder = ChatStreamDecoder(OPENAI_RULES)
     decoder.feed(orjson.dumps(FINISH))
     assert isinstance(decoder.feed(b"[DONE]")[0], Finished)
     assert decoder.feed(b"rubbish") + decoder.end() == []
@@ -197,7 +198,7 @@ def test_what_is_no_json_object_is_malformed(body: bytes) -> None:
     with pytest.raises(ProviderError) as whole:
         decode_answer(body)
     with pytest.raises(ProviderError) as streamed:
-        ChatStreamDecoder().feed(body)
+        ChatStreamDecoder(OPENAI_RULES).feed(body)
     assert whole.value.reason is streamed.value.reason is Reason.PROVIDER_BAD_RESPONSE
 
 
@@ -211,7 +212,7 @@ def test_what_is_no_json_object_is_malformed(body: bytes) -> None:
         {"tool_calls": ["x"]},
         {"tool_calls": [{"id": 5, "function": {"name": "f"}}]},
         {"tool_calls": [{"id": "a", "function": {"name": 5}}]},
-        {"tool_calls": [{"id": "a", "function": {"name": "f", "arguments": {"x": 1}}}]},
+        {"tool_calls": [{"id": "a", "function": {"name": "f", "arguments": ["x"]}}]},
         {"tool_calls": [{"id": "a", "index": [], "function": {"name": "f"}}]},
         {"finish": ["stop"]},
     ],

@@ -5,45 +5,46 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from services.router.domain import features
 from services.router.domain.errors import ProviderError
 from services.router.domain.generation import Generation, Image, Media
 from services.router.providers.base import NO_OPTIONS, Embedder, EncodedRequest, Options, TokenRequest
 from services.router.providers.formats.chat_completions.errors import ERRORS
 from services.router.providers.formats.chat_completions.models import decode_models
-from services.router.providers.formats.chat_completions.request import Quirks, encode_request
-from services.router.providers.formats.chat_completions.response import ChatAnswers
+from services.router.providers.formats.chat_completions.quirks import Quirks
+from services.router.providers.formats.chat_completions.request import encode_request
+from services.router.providers.reading.error_table import ErrorTable
 
-_FEATURES = (
-    features.STREAMING
-    | features.TOOLS
-    | features.JSON_SCHEMA
-    | features.IMAGES
-    | features.SAMPLING
-    | features.JSON
-    | features.TOOL_CHOICE
-    | features.PARALLEL_TOOL_CALLS
-    | features.STOP
-    | features.SEED
-)
+_IMAGES: frozenset[type[Media]] = frozenset({Image})
+_NO_MEDIA: frozenset[type[Media]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatCompletionsDialect:
-    """A `base.Dialect`; see there for the methods. `headers` are the headers of options, by the option's name."""
+    """A `base.Dialect`; see there for the methods.
+
+    `servers`: the quirks of the servers that the option `server` names; `quirks` of all others. `headers`: the headers
+    of options, by the option's name.
+    """
 
     id: str
     requires_key: bool
     quirks: Quirks
+    servers: Mapping[str, Quirks] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    errors: ErrorTable = field(default_factory=lambda: ERRORS)
+    embedder: Embedder | None = None
+
+    def quirks_of(self, options: Options) -> Quirks:
+        """Those of the server that the options name."""
+        return self.servers.get(str(options.get("server")), self.quirks) if options else self.quirks
 
     def features(self, options: Options, provider_model_id: str) -> int:
-        """What the format carries."""
-        return _FEATURES
+        """What the server can be asked for."""
+        return self.quirks_of(options).features
 
     def takes_urls(self, request: Generation, options: Options, provider_model_id: str) -> frozenset[type[Media]]:
-        """Images only."""
-        return frozenset({Image})
+        """Images at most: sound and files come as bytes."""
+        return _IMAGES if self.quirks_of(options).image_urls else _NO_MEDIA
 
     def key_headers(self, key: str, options: Options) -> Mapping[str, str]:
         """`Authorization: Bearer`."""
@@ -61,6 +62,10 @@ class ChatCompletionsDialect:
             if isinstance(value := options.get(option), str) and value
         }
 
+    def path(self, provider_model_id: str, options: Options) -> str:
+        """Where calls are posted, appended to the provider's base URL."""
+        return "/chat/completions"
+
     def encode(
         self,
         request: Generation,
@@ -70,20 +75,17 @@ class ChatCompletionsDialect:
         stream: bool,
         options: Options = NO_OPTIONS,
     ) -> EncodedRequest:
-        """`POST {base_url}/chat/completions`."""
+        """The request. Raises ProviderError for audio of a kind that the server does not take."""
+        quirks = self.quirks_of(options)
         body = encode_request(
             request,
-            self.quirks.of(options) if options else self.quirks,
+            quirks,
             provider_model_id=provider_model_id,
             output_limit=output_limit,
             stream=stream,
+            options=options,
         )
-        return EncodedRequest("/chat/completions", body, ChatAnswers())
-
-    @property
-    def embedder(self) -> Embedder | None:
-        """None yet."""
-        return None
+        return EncodedRequest(self.path(provider_model_id, options), body, quirks.answers)
 
     def models_path(self, options: Options) -> str:
         """`GET {base_url}/models`."""
@@ -94,5 +96,5 @@ class ChatCompletionsDialect:
         return decode_models(body)
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
-        """By OpenAI's error codes, then by status."""
-        return ERRORS.classify(status, headers, body)
+        """By the error table."""
+        return self.errors.classify(status, headers, body)

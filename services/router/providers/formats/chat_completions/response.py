@@ -1,174 +1,92 @@
-"""Answers of a Chat Completions server, whole and streamed."""
+"""Answers of a Chat Completions server."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from libs.core.money import TokenCounts
-from services.router.domain.errors import ProviderError, Reason
-from services.router.domain.generation import (
-    Answer,
-    AnswerPart,
-    Finished,
-    FinishReason,
-    ProviderEvent,
-    Reasoning,
-    ReasoningDelta,
-    Text,
-    TextDelta,
-    ToolArgumentsDelta,
-    ToolCall,
-    ToolCallStarted,
-)
+from services.router.domain.generation import Answer, AnswerPart, Reasoning, Signature, Text, ToolCall
 from services.router.providers.base import StreamDecoder
-from services.router.providers.formats.chat_completions.errors import ERRORS
-from services.router.providers.formats.chat_completions.usage import read_usage
+from services.router.providers.formats.chat_completions.answer_rules import AnswerRules
+from services.router.providers.formats.chat_completions.content import pieces_in, reasoning_in
+from services.router.providers.formats.chat_completions.stream import ChatStreamDecoder
+from services.router.providers.formats.chat_completions.tool_calls import arguments_text, made_id
+from services.router.providers.formats.chat_completions.usage import usage_in
 from services.router.providers.reading.json_values import MAX_FINISH_REASON, Json, load_object, malformed, text
 from services.router.providers.reading.server_sent_events import SERVER_SENT_EVENTS
 
-_FINISH_REASONS: Mapping[str, FinishReason] = {
-    "stop": FinishReason.STOP,
-    "length": FinishReason.LENGTH,
-    "tool_calls": FinishReason.TOOL_CALLS,
-    "function_call": FinishReason.TOOL_CALLS,
-    "content_filter": FinishReason.CONTENT_FILTER,
-}
+OPENAI_RULES = AnswerRules()
 
 
+@dataclass(frozen=True, slots=True)
 class ChatAnswers:
     """A `base.AnswerFormat`."""
+
+    rules: AnswerRules = field(default_factory=lambda: OPENAI_RULES)
 
     stream_format = SERVER_SENT_EVENTS
 
     def decode(self, body: bytes) -> Answer:
         """A complete answer. Raises ProviderError."""
-        return decode_answer(body)
+        return decode_answer(body, self.rules)
 
     def stream_decoder(self) -> StreamDecoder:
         """A decoder for one stream."""
-        return ChatStreamDecoder()
+        return ChatStreamDecoder(self.rules)
 
 
-def decode_answer(body: bytes) -> Answer:
+def decode_answer(body: bytes, rules: AnswerRules = OPENAI_RULES) -> Answer:
     """A complete answer. Raises ProviderError when the body is none, or is an error sent with HTTP 200."""
     answer = load_object(body)
-    if answer.get("error"):
-        raise ERRORS.embedded(answer["error"])
+    if answer.get("error") or answer.get("object") == "error":
+        raise rules.errors.embedded(answer.get("error") or answer)
     try:
         choice = answer["choices"][0]
         message = choice["message"]
         finish = text(choice.get("finish_reason") or "")[:MAX_FINISH_REASON]
         refusal = text(message.get("refusal") or "")
         return Answer(
-            parts=_parts(message, refusal),
-            finish_reason=FinishReason.REFUSAL if refusal else _finish_reason(finish),
+            parts=_parts(message, refusal, answer.get("id"), rules),
+            finish_reason=rules.finish_reason(finish, refused=bool(refusal)),
             raw_finish_reason=finish,
-            usage=read_usage(answer.get("usage")),
+            usage=usage_in(answer),
         )
     except (KeyError, IndexError, TypeError, AttributeError, ValueError):
         raise malformed() from None
 
 
-def _parts(message: Json, refusal: str) -> tuple[AnswerPart, ...]:
-    reasoning = text(message.get("reasoning_content") or "")
-    said = text(message.get("content") or "") + refusal
-    return (
-        *((Reasoning(reasoning),) if reasoning else ()),
-        *((Text(said),) if said else ()),
-        *(_tool_call(index, each) for index, each in enumerate(message.get("tool_calls") or ())),
-    )
+def _parts(message: Json, refusal: str, answer_id: object, rules: AnswerRules) -> tuple[AnswerPart, ...]:
+    parts: list[AnswerPart] = []
+    reasoning = reasoning_in(message)
+    if reasoning:
+        parts.append(Reasoning(reasoning))
+    for is_reasoning, piece in pieces_in(message.get("content")):
+        _add(parts, Reasoning(piece) if is_reasoning else Text(piece))
+    if refusal:
+        _add(parts, Text(refusal))
+    parts += (_tool_call(index, each, answer_id) for index, each in enumerate(message.get("tool_calls") or ()))
+    if rules.keeping is not None:
+        keeper = rules.keeping.keeper()
+        keeper.feed(message, reasoning)
+        if mark := keeper.mark():
+            _add(parts, Reasoning("", Signature(mark)))
+    return tuple(parts)
 
 
-def _tool_call(index: int, call: Json) -> ToolCall:
+def _add(parts: list[AnswerPart], part: Text | Reasoning) -> None:
+    """Join it with the part before, as the deltas of a stream are."""
+    last = parts[-1] if parts else None
+    if isinstance(last, Text) and isinstance(part, Text):
+        parts[-1] = Text(last.text + part.text)
+    elif isinstance(last, Reasoning) and isinstance(part, Reasoning):
+        parts[-1] = Reasoning(last.text + part.text, part.signature)
+    else:
+        parts.append(part)
+
+
+def _tool_call(index: int, call: Json, answer_id: object) -> ToolCall:
     function = call["function"]
     return ToolCall(
-        id=text(call.get("id") or _made_id(index)),
+        id=text(call.get("id") or made_id(answer_id, index)),
         name=text(function["name"]),
-        arguments_json=text(function.get("arguments") or ""),
+        arguments_json=arguments_text(function.get("arguments")),
     )
-
-
-class ChatStreamDecoder:
-    """The events of one streamed answer. The usage chunk comes after the finish reason, `[DONE]` after both."""
-
-    __slots__ = ("_done", "_finish", "_ids", "_places", "_refused", "_usage")
-
-    def __init__(self) -> None:
-        self._finish: str | None = None
-        self._refused = False
-        self._usage: TokenCounts | None = None
-        self._places: dict[int | None, int] = {}
-        self._ids: list[str] = []
-        self._done = False
-
-    def feed(self, data: bytes) -> list[ProviderEvent]:
-        """What one event means."""
-        if self._done:
-            return []
-        if data == b"[DONE]":
-            return self.end()
-        chunk = load_object(data)
-        if chunk.get("error"):
-            raise ERRORS.embedded(chunk["error"])
-        events: list[ProviderEvent] = []
-        try:
-            if chunk.get("usage"):
-                self._count(read_usage(chunk["usage"]))
-            for choice in chunk.get("choices") or ():
-                # One answer was asked for; whatever else comes would be mixed into it.
-                if not choice.get("index"):
-                    self._choice(choice, events)
-        except (KeyError, TypeError, AttributeError, ValueError):
-            raise malformed() from None
-        return events
-
-    def end(self) -> list[ProviderEvent]:
-        """The bytes have ended; without a finish reason the answer has not."""
-        if self._done:
-            return []
-        if self._finish is None:
-            raise ProviderError(Reason.PROVIDER_UNREACHABLE, sent=True)
-        self._done = True
-        reason = FinishReason.REFUSAL if self._refused else _finish_reason(self._finish)
-        return [Finished(finish_reason=reason, raw_finish_reason=self._finish, usage=self._usage)]
-
-    def _count(self, usage: TokenCounts | None) -> None:
-        # Some servers report a running total with every chunk; what was used once cannot become less.
-        if usage is not None and (self._usage is None or usage.total >= self._usage.total):
-            self._usage = usage
-
-    def _choice(self, choice: Json, events: list[ProviderEvent]) -> None:
-        delta = choice.get("delta") or {}
-        if delta.get("reasoning_content"):
-            events.append(ReasoningDelta(text(delta["reasoning_content"])))
-        if delta.get("content"):
-            events.append(TextDelta(text(delta["content"])))
-        if delta.get("refusal"):
-            self._refused = True
-            events.append(TextDelta(text(delta["refusal"])))
-        for call in delta.get("tool_calls") or ():
-            self._tool_call(call, events)
-        if choice.get("finish_reason"):
-            self._finish = text(choice["finish_reason"])[:MAX_FINISH_REASON]
-
-    def _tool_call(self, call: Json, events: list[ProviderEvent]) -> None:
-        """Parallel calls are told apart by the provider's index; ours counts from 0 without gaps."""
-        function = call.get("function") or {}
-        theirs, call_id, name = call.get("index"), call.get("id"), function.get("name")
-        index = self._places.get(theirs)
-        # Some servers give all calls the same index, or none: there a name with another id begins a call.
-        if index is None or (name and (theirs is None or (call_id and call_id != self._ids[index]))):
-            index = self._places[theirs] = len(self._ids)
-            self._ids.append(text(call_id or _made_id(index)))
-            events.append(ToolCallStarted(index, self._ids[index], text(name)))
-        if function.get("arguments"):
-            events.append(ToolArgumentsDelta(index, text(function["arguments"])))
-
-
-def _made_id(index: int) -> str:
-    # For servers that give none; the caller needs one to answer the call.
-    return f"call_{index}"
-
-
-def _finish_reason(raw: str) -> FinishReason:
-    return _FINISH_REASONS.get(raw, FinishReason.UNKNOWN)
