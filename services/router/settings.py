@@ -19,6 +19,9 @@ class Settings(ServerSettings):
     public_address: str = "127.0.0.1:7100"
     internal_address: str = "127.0.0.1:7200"
 
+    max_message_bytes: int = Field(default=64 * 1024 * 1024, ge=64 * 1024, le=256 * 1024 * 1024)
+    """The largest message accepted and sent: documents in, vectors out."""
+
     key_vault_target: str
     """`host:port` of key_vault's internal port."""
     provider_config_target: str

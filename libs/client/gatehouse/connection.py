@@ -14,7 +14,8 @@ from gatehouse.errors import Unauthenticated
 from gatehouse.profile import SERVICES, ProfileError, Service
 
 DEFAULT_TIMEOUT_S = 30.0
-MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+"""As much as a router sends and takes by default."""
 
 REVISION_KEY = "gatehouse-revision"
 

@@ -17,6 +17,8 @@ from services.router.domain.outcome import Outcome
 MAX_INPUTS = 2048
 MAX_INPUT = 4_000_000
 MAX_DIMENSIONS = 65_536
+MAX_NUMBERS = 15 * 1024 * 1024
+"""In one answer: 60 MiB of the 64 MiB that the router sends at most by default."""
 
 _PURPOSES = {
     pb.EMBEDDING_PURPOSE_UNSPECIFIED: None,
@@ -42,6 +44,7 @@ def embedding(message: pb.Embedding) -> Embedding:
         if message.HasField("dimensions"):
             in_range = 1 <= message.dimensions <= MAX_DIMENSIONS
             check.that(in_range, "embedding.dimensions", f"must be 1 to {MAX_DIMENSIONS}")
+            _check_size(check, len(message.inputs), message.dimensions)
         check.that(message.purpose in _PURPOSES, "embedding.purpose", "is not a purpose: see EmbeddingPurpose")
     return Embedding(
         inputs=tuple(message.inputs),
@@ -59,7 +62,9 @@ def embedding(message: pb.Embedding) -> Embedding:
 
 
 def vectors_to_pb(vectors: Vectors, outcome: Outcome) -> pb.EmbedResponse:
-    """The vectors, in the order of their texts."""
+    """The vectors, in the order of their texts. Raises InvalidArgument when they are too many for one answer."""
+    with FieldChecks() as check:
+        _check_size(check, len(vectors.vectors), len(vectors.vectors[0]))
     response = pb.EmbedResponse()
     add = response.vectors.add
     for values in vectors.vectors:
@@ -67,6 +72,12 @@ def vectors_to_pb(vectors: Vectors, outcome: Outcome) -> pb.EmbedResponse:
         add().MergeFromString(_encoded(values))
     write_outcome(response.outcome, outcome)
     return response
+
+
+def _check_size(check: FieldChecks, inputs: int, dimensions: int) -> None:
+    most = MAX_NUMBERS // max(dimensions, 1)
+    text = f"must be at most {most} where each vector has {dimensions} numbers: ask for fewer at once"
+    check.that(inputs <= most or dimensions > MAX_DIMENSIONS, "embedding.inputs", text)
 
 
 def _encoded(values: array[float]) -> bytes:

@@ -17,11 +17,14 @@ from services.router.providers.http.responses import HTTP_OK, failure, key_heade
 from services.router.providers.http.timers import Timers
 from services.router.providers.http.transport import translated, within
 from services.router.providers.http.vetted_http import VettedHttp
+from services.router.providers.reading.json_values import malformed
 
 USER_AGENT = "gatehouse"
 
 # Decoding what is shorter takes a few milliseconds.
 _LONG_BODY = 1024 * 1024
+# The longest vector of the API, each number spelled out.
+_MOST_PER_VECTOR = 65_536 * 24
 
 _Encoded = EncodedRequest | EncodedEmbedding
 
@@ -29,7 +32,8 @@ _Encoded = EncodedRequest | EncodedEmbedding
 class HttpProviderSession:
     """A `ports.ProviderSession` over `http`.
 
-    Nothing is retried here and no redirect is followed. An answer over `max_answer_bytes` is refused.
+    Nothing is retried here and no redirect is followed. An answer over `max_answer_bytes` is refused; one with
+    vectors, of which each has its share of the room, over `max_vectors_bytes`.
     """
 
     def __init__(
@@ -39,11 +43,13 @@ class HttpProviderSession:
         timers: Timers,
         *,
         max_answer_bytes: int = 64 * 1024 * 1024,
+        max_vectors_bytes: int = 256 * 1024 * 1024,
     ) -> None:
         self._http = http
         self._dialects = dialects
         self._timers = timers
         self._max_answer_bytes = max_answer_bytes
+        self._max_vectors_bytes = max_vectors_bytes
         self._lingering: set[asyncio.Task[None]] = set()
 
     async def aclose(self) -> None:
@@ -59,7 +65,8 @@ class HttpProviderSession:
         timers = self._timers.overridden(dispatch.target.provider.timeouts)
         timer, deadline = timers.start().for_first_event()
         encoded = _encode(dialect, dispatch, stream=False)
-        body = await within(timer, deadline, self._whole_answer(dialect, dispatch, encoded, timers))
+        answering = self._whole_answer(dialect, dispatch, encoded, timers, self._max_answer_bytes)
+        body = await within(timer, deadline, answering)
         return encoded.answers.decode(body)
 
     async def stream(self, dispatch: Dispatch[Generation]) -> HttpProviderStream:
@@ -85,11 +92,16 @@ class HttpProviderSession:
             provider_model_id=dispatch.target.model.provider_model_id,
             options=provider.options,
         )
-        body = await within(timer, deadline, self._whole_answer(dialect, dispatch, encoded, timers))
+        limit = min(self._max_vectors_bytes, _MOST_PER_VECTOR * (count + 1))
+        body = await within(timer, deadline, self._whole_answer(dialect, dispatch, encoded, timers, limit))
         if len(body) <= _LONG_BODY:
-            return embedder.decode(body, count)
-        # Millions of numbers: meanwhile the other calls go on, as far as the interpreter lets them.
-        return await asyncio.to_thread(embedder.decode, body, count)
+            vectors = embedder.decode(body, count)
+        else:
+            # Millions of numbers: meanwhile the other calls go on, as far as the interpreter lets them.
+            vectors = await asyncio.to_thread(embedder.decode, body, count)
+        if dispatch.request.dimensions not in (None, len(vectors.vectors[0])):
+            raise malformed()
+        return vectors
 
     async def _send(
         self, dialect: Dialect, dispatch: Dispatch[RequestT], encoded: _Encoded, timers: Timers, accept: str
@@ -105,13 +117,13 @@ class HttpProviderSession:
         return await translated(post, sent=False)
 
     async def _whole_answer(
-        self, dialect: Dialect, dispatch: Dispatch[RequestT], encoded: _Encoded, timers: Timers
+        self, dialect: Dialect, dispatch: Dispatch[RequestT], encoded: _Encoded, timers: Timers, limit: int
     ) -> bytes:
         """The body of a good response."""
         response = await self._send(dialect, dispatch, encoded, timers, "application/json")
         if response.status != HTTP_OK:
             raise await failure(dialect, response, dispatch.key)
-        return await whole_body(response, self._max_answer_bytes)
+        return await whole_body(response, limit)
 
     async def _event_stream(
         self, dialect: Dialect, dispatch: Dispatch[Generation], encoded: EncodedRequest, timers: Timers
