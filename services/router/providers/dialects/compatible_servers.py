@@ -94,6 +94,7 @@ SERVERS: Mapping[str, Quirks] = MappingProxyType(
             answers=_answers({"abort": FinishReason.ERROR}),
         ),
         "llama_cpp": Quirks(
+            vectors=features.EMBEDDINGS,
             features=BASIC | features.AUDIO | features.TOP_K,
             # An object is taken for `auto`, without a word.
             named_tool=False,
@@ -114,6 +115,7 @@ SERVERS: Mapping[str, Quirks] = MappingProxyType(
             answers=_answers(),
         ),
         "lm_studio": Quirks(
+            vectors=features.EMBEDDINGS,
             features=(BASIC | features.TOP_K) & ~features.PARALLEL_TOOL_CALLS,
             # "Supported string values: none, auto, required"; "'response_format.type' must be 'json_schema'".
             named_tool=False,
@@ -124,6 +126,7 @@ SERVERS: Mapping[str, Quirks] = MappingProxyType(
             answers=_answers(),
         ),
         "groq": Quirks(
+            vectors=0,
             features=BASIC | features.SERVICE_TIER | features.END_USER,
             output_limit_field="max_completion_tokens",
             strict_schemas=True,
@@ -164,6 +167,7 @@ SERVERS: Mapping[str, Quirks] = MappingProxyType(
             answers=_answers({"model_length": FinishReason.LENGTH, "error": FinishReason.ERROR}),
         ),
         "deepseek": Quirks(
+            vectors=0,
             features=BASIC & ~(features.IMAGES | features.JSON_SCHEMA | features.SEED | features.PARALLEL_TOOL_CALLS),
             joins_texts=True,
             end_user_field="",
@@ -193,6 +197,7 @@ SERVERS: Mapping[str, Quirks] = MappingProxyType(
             answers=_answers(),
         ),
         "together": Quirks(
+            vectors=features.EMBEDDINGS,
             features=(BASIC | features.TOP_K) & ~features.PARALLEL_TOOL_CALLS,
             end_user_field="",
             reasoning=reasoning_by_effort(

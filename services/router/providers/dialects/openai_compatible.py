@@ -10,8 +10,14 @@ from __future__ import annotations
 from services.router.providers.dialects.compatible_errors import COMPATIBLE_ERRORS
 from services.router.providers.dialects.compatible_servers import OTHER, SERVERS
 from services.router.providers.formats.chat_completions.dialect import ChatCompletionsDialect
+from services.router.providers.formats.openai_embeddings import OpenAIEmbedder
 
 # A key is sent when there is one.
 OPENAI_COMPATIBLE = ChatCompletionsDialect(
-    id="openai_compatible", requires_key=False, quirks=OTHER, servers=SERVERS, errors=COMPATIBLE_ERRORS
+    id="openai_compatible",
+    requires_key=False,
+    quirks=OTHER,
+    servers=SERVERS,
+    errors=COMPATIBLE_ERRORS,
+    embedder=OpenAIEmbedder(dimensions_fields={"mistral": "output_dimension"}),
 )

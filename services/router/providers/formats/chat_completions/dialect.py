@@ -40,7 +40,8 @@ class ChatCompletionsDialect:
 
     def features(self, options: Options, provider_model_id: str) -> int:
         """What the server can be asked for."""
-        return self.quirks_of(options).features
+        quirks = self.quirks_of(options)
+        return quirks.features | quirks.vectors if self.embedder is not None else quirks.features
 
     def takes_urls(self, request: Generation, options: Options, provider_model_id: str) -> frozenset[type[Media]]:
         """Images at most: sound and files come as bytes."""

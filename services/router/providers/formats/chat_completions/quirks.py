@@ -35,6 +35,9 @@ BASIC = (
 )
 """What nearly all servers of the format can carry."""
 
+VECTORS = features.EMBEDDINGS | features.DIMENSIONS
+"""What nearly all can be asked for of embeddings."""
+
 WAV_AND_MP3: Mapping[str, str] = MappingProxyType({"audio/wav": "wav", "audio/mpeg": "mp3"})
 OPENAI_TIERS: Mapping[ServiceTier, str] = MappingProxyType(
     {
@@ -76,17 +79,18 @@ class CallIds:
 class Quirks:
     """One kind of server. The defaults are what most of them do.
 
-    `features`: bits of `domain.features`. `stream_usage`: whether it knows `stream_options`; some refuse what they do
-    not know. `strict_schemas`: whether strict JSON Schemas have to be OpenAI's part of JSON Schema. `named_tool`:
-    whether one tool can be named; else only this tool is offered, and one is required. `json_object`: whether it knows
-    `{"type":"json_object"}`; else a schema of any object is sent. `joins_texts`: whether a message of several texts has
-    to be one. `assistant_after_tools`: what the model is made to say between results of tools and the user's next
-    message, where the server lets no user speak there. `image_urls`: whether it fetches images. `end_user_field`,
-    `cache_key_field`: empty where it has none. `tiers`: its words for service tiers. `call_ids`: None
-    where any will do.
+    `features`: bits of `domain.features`; `vectors`: those of its embeddings. `stream_usage`: whether it knows
+    `stream_options`; some refuse what they do not know. `strict_schemas`: whether strict JSON Schemas have to be
+    OpenAI's part of JSON Schema. `named_tool`: whether one tool can be named; else only this tool is offered, and one
+    is required. `json_object`: whether it knows `{"type":"json_object"}`; else a schema of any object is sent.
+    `joins_texts`: whether a message of several texts has to be one. `assistant_after_tools`: what the model is made to
+    say between results of tools and the user's next message, where the server lets no user speak there. `image_urls`:
+    whether it fetches images. `end_user_field`, `cache_key_field`: empty where it has none. `tiers`: its words for
+    service tiers. `call_ids`: None where any will do.
     """
 
     features: int = BASIC
+    vectors: int = VECTORS
     output_limit_field: str = "max_tokens"
     stream_usage: bool = True
     seed_field: str = "seed"
