@@ -1,0 +1,114 @@
+"""A call as the body of `POST …/v1/messages`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from services.router.domain.generation import Generation, ServiceTier
+from services.router.providers.formats.anthropic_messages.conversation import Conversation
+from services.router.providers.formats.anthropic_messages.model_families import Family
+from services.router.providers.formats.anthropic_messages.structured_output import StructuredOutput, structured_output
+from services.router.providers.formats.anthropic_messages.thinking import NOT_SAID, ThinkingRequest, thinking_request
+from services.router.providers.formats.anthropic_messages.tools import (
+    called_tools,
+    forces_a_tool,
+    tool_choice,
+    tool_definition,
+)
+
+_Json = dict[str, Any]
+
+# The API insists on a limit; this one is for callers that have none.
+_DEFAULT_LIMIT = 4096
+# There is one better tier than the standard one, for those who bought it, and no cheaper one.
+_TIERS = {
+    ServiceTier.AUTO: "auto",
+    ServiceTier.PRIORITY: "auto",
+    ServiceTier.STANDARD: "standard_only",
+    ServiceTier.FLEX: "standard_only",
+}
+_FIXED_TEMPERATURE = 1.0
+_LEAST_TOP_P = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedMessages:
+    """The body; `answer_tool` is the tool whose input is the answer, or empty."""
+
+    body: bytes
+    answer_tool: str
+
+
+def encode_request(
+    request: Generation, family: Family, *, provider_model_id: str, output_limit: int | None, stream: bool
+) -> EncodedMessages:
+    """The body of `POST …/v1/messages`.
+
+    Some things go together with no budget for thinking: forced tools, and sampling but for the highest top_p. A strict
+    call is sent as it is, and the provider says what it refuses; one that lets things be left out loses the budget for
+    a forced tool, and the sampling for the budget.
+    """
+    limit = output_limit or _DEFAULT_LIMIT
+    conversation = Conversation(request.messages, system_turns=family.system_turns)
+    thinking = thinking_request(request.reasoning, family, limit)
+    if thinking.budgeted and (
+        not conversation.opens_with_thoughts or (request.drop_unsupported and forces_a_tool(request))
+    ):
+        # Thoughts of another provider's model are not to be had, and the API takes none for this turn without them.
+        thinking = NOT_SAID
+    output = structured_output(request, family, called=conversation.tools, thinks=thinking.budgeted)
+    body: _Json = {"model": provider_model_id, "max_tokens": limit, "messages": conversation.turns}
+    if stream:
+        body["stream"] = True
+    system = conversation.system
+    if output.words:
+        system = [*system, {"type": "text", "text": output.words}]
+    if system:
+        body["system"] = system[0]["text"] if len(system) == 1 and len(system[0]) == len(("type", "text")) else system
+    _add_tools(body, request, conversation, output)
+    if thinking.config is not None:
+        body["thinking"] = thinking.config
+    output_config = {"effort": thinking.effort, "format": output.format}
+    if any(output_config.values()):
+        body["output_config"] = {name: value for name, value in output_config.items() if value}
+    _add_sampling(body, request, thinking)
+    if request.service_tier is not None:
+        body["service_tier"] = _TIERS[request.service_tier]
+    if request.end_user:
+        body["metadata"] = {"user_id": request.end_user}
+    return EncodedMessages(body=orjson.dumps(body), answer_tool=output.answer_tool)
+
+
+def _add_tools(body: _Json, request: Generation, conversation: Conversation, output: StructuredOutput) -> None:
+    offered = [tool_definition(tool) for tool in request.tools]
+    known = {tool.name for tool in request.tools}
+    left = called_tools(name for name in conversation.tools if name not in known)
+    tools = [*offered, *left]
+    choice = tool_choice(request) if offered else None
+    if left and not offered:
+        # Only what was called before is defined; nothing is to be called now.
+        choice = {"type": "none"}
+    if output.tool is not None:
+        tools.append(output.tool)
+        choice = output.choice or ({"type": "auto"} if left and not offered else choice)
+    if tools:
+        body["tools"] = tools
+        if choice is not None:
+            body["tool_choice"] = choice
+
+
+def _add_sampling(body: _Json, request: Generation, thinking: ThinkingRequest) -> None:
+    bound = thinking.budgeted and request.drop_unsupported
+    if request.temperature is not None and not (bound and request.temperature != _FIXED_TEMPERATURE):
+        body["temperature"] = request.temperature
+    if request.top_p is not None and not (bound and request.top_p < _LEAST_TOP_P):
+        body["top_p"] = request.top_p
+    if request.top_k is not None and not bound:
+        body["top_k"] = request.top_k
+    stops = [stop for stop in request.stop if not (request.drop_unsupported and stop.isspace())]
+    if stops:
+        # Of white space alone the API takes none.
+        body["stop_sequences"] = stops
