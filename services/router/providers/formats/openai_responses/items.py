@@ -100,12 +100,13 @@ def _assistant_items(parts: Iterable[Part]) -> list[_Json]:
 
 
 def _tool_result(result: ToolResult) -> _Json:
-    output: str | list[_Json] = result.text
+    # The format has no field for failures; models are told in words.
+    mark = "Error: " if result.is_error else ""
+    output: str | list[_Json] = mark + result.text
     if any(isinstance(part, Media) for part in result.parts):
         output = [content for part in result.parts for content in _content(part)]
-    if result.is_error:
-        # The format has no field for it; models are told in words.
-        output = f"Error: {output}" if isinstance(output, str) else [_text("Error:"), *output]
+        if mark:
+            output.insert(0, _text(mark + (output.pop(0)["text"] if isinstance(result.parts[0], Text) else "")))
     return {"type": "function_call_output", "call_id": _call_id(result.tool_call_id), "output": output}
 
 

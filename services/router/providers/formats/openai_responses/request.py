@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from services.router.domain import features
 from services.router.domain.generation import (
     Effort,
     Generation,
@@ -25,6 +26,22 @@ from services.router.providers.formats.openai_responses.items import input_items
 from services.router.providers.formats.openai_schemas import strict_schema
 
 _Json = dict[str, Any]
+
+FEATURES = (
+    features.STREAMING
+    | features.TOOLS
+    | features.JSON_SCHEMA
+    | features.IMAGES
+    | features.DOCUMENTS
+    | features.REASONING
+    | features.SAMPLING
+    | features.JSON
+    | features.TOOL_CHOICE
+    | features.PARALLEL_TOOL_CALLS
+    | features.SERVICE_TIER
+    | features.END_USER
+)
+"""What the format carries: no seed, no stop texts, no penalties, no top_k, no sound."""
 
 _NO_PARAMETERS = orjson.Fragment(b'{"type":"object","properties":{}}')
 _TIERS: Mapping[ServiceTier, str] = {
