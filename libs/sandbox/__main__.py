@@ -34,6 +34,7 @@ def _explain() -> str:
     return f"""\
 endpoints:
   POST /v1/chat/completions   stream and whole answers, tools, JSON output, images
+  POST /v1/embeddings         vectors, as numbers or in base64
   GET  /v1/models             {", ".join(DEFAULT_MODELS)};
                               any model named sandbox-... is answered too
   GET  /healthz

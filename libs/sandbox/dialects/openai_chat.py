@@ -11,7 +11,19 @@ from typing import Any
 
 import orjson
 
-from libs.sandbox.dialect import Answer, Call, Dialect, Endpoint, Frame, Part, Question, Refusal
+from libs.sandbox.dialect import (
+    Answer,
+    Call,
+    Dialect,
+    EmbeddingAnswer,
+    EmbeddingQuestion,
+    Endpoint,
+    Frame,
+    Part,
+    Question,
+    Refusal,
+)
+from libs.sandbox.dialects.openai_embeddings import read_embedding, write_embeddings
 from libs.sandbox.dialects.openai_request import read_question
 
 _CREATED = 1_767_225_600  # 2026-01-01: the same for every answer, or answers would differ by their second
@@ -45,11 +57,25 @@ class OpenAIChat(Dialect):
 
     name = "openai"
     prefix = "/v1"
-    paths = MappingProxyType({"/v1/chat/completions": ("POST", Endpoint.CHAT), "/v1/models": ("GET", Endpoint.MODELS)})
+    paths = MappingProxyType(
+        {
+            "/v1/chat/completions": ("POST", Endpoint.CHAT),
+            "/v1/embeddings": ("POST", Endpoint.EMBEDDINGS),
+            "/v1/models": ("GET", Endpoint.MODELS),
+        }
+    )
 
     def read(self, call: Call) -> Question:
         """Understand a request. Raises Refusal (400) naming the parameter."""
         return read_question(call.body)
+
+    def read_embedding(self, call: Call) -> EmbeddingQuestion:
+        """Understand a request for vectors. Raises Refusal (400) naming the parameter."""
+        return read_embedding(call.body)
+
+    def embeddings(self, question: EmbeddingQuestion, answer: EmbeddingAnswer) -> bytes:
+        """A list of vectors."""
+        return write_embeddings(question, answer)
 
     def models(self, names: tuple[str, ...], call: Call) -> bytes:
         """The list of models."""
