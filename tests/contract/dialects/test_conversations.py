@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import groupby
+
 import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.router.domain.generation import Generation
+from services.router.domain.generation import Generation, Media, Part
 from tests.contract.dialects.conversations import conversations
 from tests.contract.dialects.read_back.transcript import Item, Transcript, of_generation
 from tests.contract.dialects.variants import VARIANTS, Variant
@@ -36,6 +39,33 @@ def comparable(transcript: Transcript) -> tuple[object, list[Item]]:
     return _flat(transcript.system), items
 
 
+def fetched(variant: Variant, request: Generation) -> Generation:
+    """`request` as `encode` sees it: with the bytes of the media that the provider does not fetch itself."""
+    taken = variant.dialect.takes_urls(request, variant.options, variant.model)
+
+    def read(part: Part) -> Part:
+        if isinstance(part, Media) and part.url is not None and type(part) not in taken:
+            return replace(part, url=None, data=b"fetched")
+        return part
+
+    messages = tuple(replace(each, parts=tuple(map(read, each.parts))) for each in request.messages)
+    return replace(request, messages=messages)
+
+
+def media_first(transcript: tuple[object, list[Item]]) -> tuple[object, list[Item]]:
+    """With what a user shows before what the user says in the same turn."""
+    system, items = transcript
+    ordered: list[Item] = []
+    for user, turn in groupby(items, key=lambda item: item[0] == "user"):
+        said = list(turn)
+        if user:
+            texts = [item[2] for item in said if item[1] == "text"]
+            said = [item for item in said if item[1] != "text"]
+            said += [("user", "text", "".join(texts))] if texts else []
+        ordered += said
+    return system, ordered
+
+
 def _flat(text: object) -> object:
     if isinstance(text, dict):
         # Results that are JSON objects may go as such.
@@ -53,7 +83,10 @@ def test_what_is_written_says_the_same(variant: Variant, data: st.DataObject) ->
     media = [name for name in ("images", "audio", "documents") if variant.can(name)]
     inside = [_PLURALS[kind] for kind in sorted(variant.result_media) if _PLURALS[kind] in media]
     request = data.draw(conversations(media, inside))
+    request = fetched(variant, request)
     ours, theirs = comparable(of_generation(request)), comparable(written(variant, request))
+    if variant.media_first:
+        ours, theirs = media_first(ours), media_first(theirs)
     assert ours == theirs
 
 

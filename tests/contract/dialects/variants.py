@@ -29,7 +29,8 @@ class Variant:
 
     `path` is where the sandbox speaks it, `reader` reads its bodies back. `finishes`: the provider's own words for the
     ends of answers, with what they mean. `result_media`: the kinds of media that stay inside a tool's result; the
-    others follow it. `whole_arguments`: a stream gives the arguments of a tool call in one piece. `counts_cache`,
+    others follow it. `media_first`: media stand beside the text, which comes after them. `whole_arguments`: a stream
+    gives the arguments of a tool call in one piece. `counts_cache`,
     `counts_reasoning`: it tells the tokens from its cache and those of reasoning apart. `unworded`: directives of the
     sandbox for failures that it has no words for.
     """
@@ -42,6 +43,7 @@ class Variant:
     options: Mapping[str, object] = field(default_factory=dict)
     model: str = "sandbox-small"
     result_media: frozenset[str] = frozenset()
+    media_first: bool = False
     whole_arguments: bool = False
     counts_cache: bool = True
     counts_reasoning: bool = True
@@ -166,6 +168,11 @@ _ALL = (
         path="/ollama",
         reader=ollama_chat.read,
         finishes=_OLLAMA_FINISHES,
+        media_first=True,
+        whole_arguments=True,
+        counts_cache=False,
+        counts_reasoning=False,
+        unworded=frozenset({"status=400 code=content_filter", "status=429 code=insufficient_quota"}),
     ),
 )
 
