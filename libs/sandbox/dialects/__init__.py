@@ -1,7 +1,9 @@
 """The dialects that the sandbox speaks, one file for each."""
 
 from libs.sandbox.dialect import Dialect
+from libs.sandbox.dialects.ollama import Ollama
 from libs.sandbox.dialects.openai_chat import OpenAIChat
+from libs.sandbox.dialects.openai_responses import OpenAIResponses
 
-DIALECTS: tuple[Dialect, ...] = (OpenAIChat(),)
+DIALECTS: tuple[Dialect, ...] = (OpenAIChat(), OpenAIResponses(), Ollama())
 """Asked in this order whether a request is theirs. They have no state."""
