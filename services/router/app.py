@@ -33,6 +33,7 @@ from services.router.domain.health import TargetHealth
 from services.router.domain.limits import ProviderLimiter
 from services.router.domain.planner import Planner
 from services.router.domain.probe import Prober
+from services.router.providers.http.access_tokens import AccessTokens
 from services.router.providers.http.model_lists import HttpModelLists
 from services.router.providers.http.remembered_names import RememberedNames
 from services.router.providers.http.session import HttpProviderSession
@@ -72,6 +73,7 @@ async def compose(settings: Settings, service: Service) -> None:
     rules = EndpointRules(allow_loopback=settings.allow_loopback_endpoints, allowed=settings.allowed_endpoints)
     http = VettedHttp(rules, RememberedNames(lookup))
     service.on_close("connections to providers", http.aclose)
+    tokens = _access_tokens(settings, service, http)
     providers = HttpProviderSession(
         http,
         DIALECTS,
@@ -80,6 +82,7 @@ async def compose(settings: Settings, service: Service) -> None:
             first_event_s=settings.first_event_timeout_s,
             idle_s=settings.idle_timeout_s,
         ),
+        tokens=tokens,
     )
     service.on_close("providers", providers.aclose)
 
@@ -140,9 +143,26 @@ async def compose(settings: Settings, service: Service) -> None:
     service.error_details = error_details
     service.add(add_GenerationServiceServicer_to_server, GenerationService(generator, embeddings, explainer))
     service.add(add_ProviderHealthServiceServicer_to_server, ProviderHealthService(explainer))
-    lists = HttpModelLists(http, DIALECTS, connect_s=settings.connect_timeout_s)
-    prober = Prober(lists=lists, keys=keys, outcomes=outcomes, health=planner.admission.health)
+    _add_probes(
+        service,
+        Prober(
+            lists=HttpModelLists(http, DIALECTS, connect_s=settings.connect_timeout_s, tokens=tokens),
+            keys=keys,
+            outcomes=outcomes,
+            health=planner.admission.health,
+        ),
+    )
+
+
+def _add_probes(service: Service, prober: Prober) -> None:
     service.add(add_ProbeServiceServicer_to_server, ProbeService(prober, DIALECTS))
+
+
+def _access_tokens(settings: Settings, service: Service, http: VettedHttp) -> AccessTokens:
+    issuers = {"google": settings.google_token_url, "entra": settings.entra_token_url}
+    tokens = AccessTokens(http, issuers, connect_s=settings.connect_timeout_s)
+    service.on_close("access tokens", tokens.aclose)
+    return tokens
 
 
 def _planner(settings: Settings, config: ConfigurationWatcher, chance: random.Random) -> Planner:

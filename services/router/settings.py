@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
 
+from libs.core.validation import origin_of
 from libs.rpc.allowed_endpoints import AllowedEndpoints
 from libs.rpc.settings import ServerSettings
+
+
+def _base_url(url: str) -> str:
+    if origin_of(url) is None:
+        raise ValueError("must be an https URL with a host")
+    return url
+
+
+TokenUrl = Annotated[str, AfterValidator(_base_url)]
 
 
 class Settings(ServerSettings):
@@ -52,6 +63,13 @@ class Settings(ServerSettings):
     """To a provider: from the request to the first byte of a stream, or to the end of a whole answer."""
     idle_timeout_s: float = Field(default=60.0, gt=0)
     """To a provider: between two pieces of a stream."""
+
+    google_token_url: TokenUrl = "https://oauth2.googleapis.com"  # noqa: S105 - an address
+    """Who exchanges the keys of Google service accounts for access tokens: what stands before `/token`. Only other for
+    another universe than googleapis.com, and for tests."""
+    entra_token_url: TokenUrl = "https://login.microsoftonline.com"  # noqa: S105 - an address
+    """Who issues Microsoft Entra's access tokens: what stands before the tenant. A sovereign cloud has its own, such as
+    `https://login.microsoftonline.us`."""
 
     allowed_endpoints: AllowedEndpoints = ()
     """Places inside the network that providers may live at, also over plain http: hosts, `*.domain`s, addresses and

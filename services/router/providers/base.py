@@ -114,12 +114,13 @@ class TokenRequest:
     """A request that turns a key into an access token, for providers that take no key itself.
 
     `issuer` names the endpoint among those that the operator allows (`google`, `entra`); `path` is appended to its
-    URL; `form` is sent URL-encoded.
+    URL; `form` is sent URL-encoded. Where making the form costs something, such as a signature, it is a function: it is
+    called only when no token for the key is at hand, and may raise ProviderError `PROVIDER_KEY_REJECTED`.
     """
 
     issuer: str
     path: str
-    form: Mapping[str, str] = field(repr=False)
+    form: Mapping[str, str] | Callable[[], Mapping[str, str]] = field(repr=False)
 
 
 class Dialect(Protocol):
@@ -150,7 +151,7 @@ class Dialect(Protocol):
         ...
 
     def key_headers(self, key: str, options: Options) -> Mapping[str, str]:
-        """The headers that carry the key, or the access token that was got for it."""
+        """The headers that carry the key. An access token that was got for it is a bearer token and not asked about."""
         ...
 
     def token_request(self, key: str, options: Options, *, now: float) -> TokenRequest | None:

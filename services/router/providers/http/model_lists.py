@@ -10,7 +10,9 @@ import aiohttp
 from libs.core.secret import Secret
 from services.router.domain.probe import Endpoint
 from services.router.providers.base import Dialect
-from services.router.providers.http.responses import HTTP_OK, failure, key_headers, whole_body
+from services.router.providers.http.access_tokens import AccessTokens
+from services.router.providers.http.credentials import Credential, credential_headers
+from services.router.providers.http.responses import HTTP_OK, failure, whole_body
 from services.router.providers.http.session import USER_AGENT
 from services.router.providers.http.transport import translated, within
 from services.router.providers.http.vetted_http import VettedHttp
@@ -22,10 +24,18 @@ _MAX_LIST_BYTES = 2 * 1024 * 1024
 class HttpModelLists:
     """A `probe.ModelLists` over `http`."""
 
-    def __init__(self, http: VettedHttp, dialects: Mapping[str, Dialect], *, connect_s: float) -> None:
+    def __init__(
+        self,
+        http: VettedHttp,
+        dialects: Mapping[str, Dialect],
+        *,
+        connect_s: float,
+        tokens: AccessTokens | None = None,
+    ) -> None:
         self._http = http
         self._dialects = dialects
         self._connect_s = connect_s
+        self._tokens = tokens or AccessTokens(http)
 
     def requires_key(self, type_: str) -> bool:
         """Whether a provider of this type cannot be asked without a key."""
@@ -35,27 +45,28 @@ class HttpModelLists:
         """The ids of a provider's list. Raises ProviderError."""
         dialect = self._dialects[endpoint.type]
         deadline = asyncio.get_running_loop().time() + timeout_s
-        return dialect.decode_models(await within("total", deadline, self._body(dialect, endpoint, key)))
+        credential = await self._tokens.credential(dialect, key, endpoint.options, timer="total", deadline=deadline)
+        return dialect.decode_models(await within("total", deadline, self._body(dialect, endpoint, credential)))
 
-    async def _body(self, dialect: Dialect, endpoint: Endpoint, key: Secret | None) -> bytes:
+    async def _body(self, dialect: Dialect, endpoint: Endpoint, credential: Credential) -> bytes:
         get = self._http.session.get(
             self._http.destination(endpoint.base_url, dialect.models_path(endpoint.options)),
             # Made in place: a name for it would put the key into the frames of every traceback.
-            headers=_headers(dialect, endpoint, key),
+            headers=_headers(dialect, endpoint, credential),
             timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_s),
             allow_redirects=False,
         )
         response = await translated(get, sent=False)
         if response.status != HTTP_OK:
-            raise await failure(dialect, response, key)
+            raise await failure(dialect, response, credential.secret)
         return await whole_body(response, _MAX_LIST_BYTES)
 
 
-def _headers(dialect: Dialect, endpoint: Endpoint, key: Secret | None) -> dict[str, str]:
+def _headers(dialect: Dialect, endpoint: Endpoint, credential: Credential) -> dict[str, str]:
     return {
         "Accept": "application/json",
         "Accept-Encoding": "identity",
         "User-Agent": USER_AGENT,
         **dialect.option_headers(endpoint.options),
-        **key_headers(dialect, key, endpoint.options),
+        **credential_headers(dialect, credential, endpoint.options),
     }

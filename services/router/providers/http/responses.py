@@ -3,36 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Mapping
 from contextlib import suppress
 
 import aiohttp
 
 from libs.core.secret import Secret
 from services.router.domain.errors import ProviderError, Reason
-from services.router.providers.base import NO_HEADERS, Dialect, Options
+from services.router.providers.base import Dialect
 from services.router.providers.http.transport import translated, within
 
 HTTP_OK = 200
 _MAX_ERROR_BODY = 64 * 1024
 _ERROR_BODY_S = 5.0
 _MASK = b"[masked]"
-# What may stand in a header after `Bearer `: visible ASCII.
-_KEY = re.compile(rb"[\x21-\x7e]+")
-
-
-def key_headers(dialect: Dialect, key: Secret | None, options: Options) -> Mapping[str, str]:
-    """The headers that carry `key`; none without one.
-
-    Raises ProviderError `PROVIDER_KEY_REJECTED` for what no header can carry: no provider gives out such keys, and the
-    errors of whoever tries to send one quote it.
-    """
-    if key is None:
-        return NO_HEADERS
-    if _KEY.fullmatch(key.reveal()) is None:
-        raise ProviderError(Reason.PROVIDER_KEY_REJECTED)
-    return dialect.key_headers(key.reveal().decode("ascii"), options)
 
 
 async def whole_body(response: aiohttp.ClientResponse, limit: int) -> bytes:
@@ -46,8 +29,17 @@ async def whole_body(response: aiohttp.ClientResponse, limit: int) -> bytes:
     return body
 
 
+async def bounded_body(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    """A little more than the first `limit` bytes of any response, which is given back. Raises ProviderError."""
+    try:
+        body, _ = await translated(_read_up_to(response, limit), sent=False)
+    finally:
+        response.release()
+    return body
+
+
 async def failure(dialect: Dialect, response: aiohttp.ClientResponse, key: Secret | None) -> ProviderError:
-    """What a response that is not the answer means; it is given back."""
+    """What a response that is not the answer means; it is given back. `key` is what was sent as such."""
     body = b""
     deadline = asyncio.get_running_loop().time() + _ERROR_BODY_S
     try:

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import aiohttp
 
 from services.router.domain.call_request import RequestT
+from services.router.domain.configuration import Provider
 from services.router.domain.embedding import Embedding, Vectors
+from services.router.domain.errors import ProviderError
 from services.router.domain.generation import Answer, Generation
 from services.router.domain.ports import Dispatch
 from services.router.providers.base import Dialect, EncodedEmbedding, EncodedRequest
+from services.router.providers.http.access_tokens import AccessTokens
 from services.router.providers.http.answer_stream import HttpProviderStream
-from services.router.providers.http.responses import HTTP_OK, failure, key_headers, whole_body
+from services.router.providers.http.credentials import Credential, credential_headers
+from services.router.providers.http.responses import HTTP_OK, failure, whole_body
 from services.router.providers.http.timers import Timers
 from services.router.providers.http.transport import translated, within
 from services.router.providers.http.vetted_http import VettedHttp
 from services.router.providers.reading.json_values import malformed
 
 USER_AGENT = "gatehouse"
+_UNAUTHORIZED = 401
 
 # Decoding what is shorter takes a few milliseconds.
 _LONG_BODY = 1024 * 1024
@@ -29,11 +35,23 @@ _MOST_PER_VECTOR = 65_536 * 24
 _Encoded = EncodedRequest | EncodedEmbedding
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What is sent, as what, and to whom."""
+
+    dialect: Dialect
+    provider: Provider
+    encoded: _Encoded
+    credential: Credential
+    reference: str
+
+
 class HttpProviderSession:
     """A `ports.ProviderSession` over `http`.
 
     Nothing is retried here and no redirect is followed. An answer over `max_answer_bytes` is refused; one with
-    vectors, of which each has its share of the room, over `max_vectors_bytes`.
+    vectors, of which each has its share of the room, over `max_vectors_bytes`. `tokens` are those got for keys that are
+    not sent themselves.
     """
 
     def __init__(
@@ -44,11 +62,13 @@ class HttpProviderSession:
         *,
         max_answer_bytes: int = 64 * 1024 * 1024,
         max_vectors_bytes: int = 256 * 1024 * 1024,
+        tokens: AccessTokens | None = None,
     ) -> None:
         self._http = http
         self._dialects = dialects
         self._timers = timers
         self._max_answer_bytes = max_answer_bytes
+        self._tokens = tokens or AccessTokens(http)
         self._max_vectors_bytes = max_vectors_bytes
         self._lingering: set[asyncio.Task[None]] = set()
 
@@ -65,8 +85,8 @@ class HttpProviderSession:
         timers = self._timers.overridden(dispatch.target.provider.timeouts)
         timer, deadline = timers.start().for_first_event()
         encoded = _encode(dialect, dispatch, stream=False)
-        answering = self._whole_answer(dialect, dispatch, encoded, timers, self._max_answer_bytes)
-        body = await within(timer, deadline, answering)
+        call = await self._call(dialect, dispatch, encoded, timer, deadline)
+        body = await within(timer, deadline, self._whole_answer(call, timers, self._max_answer_bytes))
         return encoded.answers.decode(body)
 
     async def stream(self, dispatch: Dispatch[Generation]) -> HttpProviderStream:
@@ -76,7 +96,9 @@ class HttpProviderSession:
         deadlines = timers.start()
         timer, deadline = deadlines.for_first_event()
         encoded = _encode(dialect, dispatch, stream=True)
-        response = await within(timer, deadline, self._event_stream(dialect, dispatch, encoded, timers))
+        call = await self._call(dialect, dispatch, encoded, timer, deadline)
+        content_type = encoded.answers.stream_format.content_type
+        response = await within(timer, deadline, self._event_stream(call, timers, content_type))
         return HttpProviderStream(response, encoded.answers, deadlines=deadlines, lingering=self._lingering)
 
     async def embed(self, dispatch: Dispatch[Embedding]) -> Vectors:
@@ -93,7 +115,8 @@ class HttpProviderSession:
             options=provider.options,
         )
         limit = min(self._max_vectors_bytes, _MOST_PER_VECTOR * (count + 1))
-        body = await within(timer, deadline, self._whole_answer(dialect, dispatch, encoded, timers, limit))
+        call = await self._call(dialect, dispatch, encoded, timer, deadline)
+        body = await within(timer, deadline, self._whole_answer(call, timers, limit))
         if len(body) <= _LONG_BODY:
             vectors = embedder.decode(body, count)
         else:
@@ -103,37 +126,44 @@ class HttpProviderSession:
             raise malformed()
         return vectors
 
-    async def _send(
-        self, dialect: Dialect, dispatch: Dispatch[RequestT], encoded: _Encoded, timers: Timers, accept: str
-    ) -> aiohttp.ClientResponse:
+    async def _call(
+        self, dialect: Dialect, dispatch: Dispatch[RequestT], encoded: _Encoded, timer: str, deadline: float
+    ) -> _Call:
+        provider = dispatch.target.provider
+        credential = await self._tokens.credential(
+            dialect, dispatch.key, provider.options, timer=timer, deadline=deadline
+        )
+        return _Call(dialect, provider, encoded, credential, dispatch.reference)
+
+    async def _send(self, call: _Call, timers: Timers, accept: str) -> aiohttp.ClientResponse:
         post = self._http.session.post(
-            self._http.destination(dispatch.target.provider.base_url, encoded.path),
-            data=encoded.body,
+            self._http.destination(call.provider.base_url, call.encoded.path),
+            data=call.encoded.body,
             # Made in place: a name for it would put the key into the frames of every traceback.
-            headers=_request_headers(dialect, dispatch, encoded, accept),
+            headers=_request_headers(call, accept),
             timeout=aiohttp.ClientTimeout(total=None, connect=timers.connect_s),
             allow_redirects=False,
         )
         return await translated(post, sent=False)
 
-    async def _whole_answer(
-        self, dialect: Dialect, dispatch: Dispatch[RequestT], encoded: _Encoded, timers: Timers, limit: int
-    ) -> bytes:
+    async def _whole_answer(self, call: _Call, timers: Timers, limit: int) -> bytes:
         """The body of a good response."""
-        response = await self._send(dialect, dispatch, encoded, timers, "application/json")
+        response = await self._send(call, timers, "application/json")
         if response.status != HTTP_OK:
-            raise await failure(dialect, response, dispatch.key)
+            raise await self._failure(call, response)
         return await whole_body(response, limit)
 
-    async def _event_stream(
-        self, dialect: Dialect, dispatch: Dispatch[Generation], encoded: EncodedRequest, timers: Timers
-    ) -> aiohttp.ClientResponse:
+    async def _event_stream(self, call: _Call, timers: Timers, content_type: str) -> aiohttp.ClientResponse:
         """A good response whose body is still to be read."""
-        content_type = encoded.answers.stream_format.content_type
-        response = await self._send(dialect, dispatch, encoded, timers, content_type)
+        response = await self._send(call, timers, content_type)
         if not _is_stream(response, content_type):
-            raise await failure(dialect, response, dispatch.key)
+            raise await self._failure(call, response)
         return response
+
+    async def _failure(self, call: _Call, response: aiohttp.ClientResponse) -> ProviderError:
+        if response.status == _UNAUTHORIZED and call.credential.token_of:
+            self._tokens.forget(call.credential)
+        return await failure(call.dialect, response, call.credential.secret)
 
 
 def _encode(dialect: Dialect, dispatch: Dispatch[Generation], *, stream: bool) -> EncodedRequest:
@@ -146,18 +176,18 @@ def _encode(dialect: Dialect, dispatch: Dispatch[Generation], *, stream: bool) -
     )
 
 
-def _request_headers(dialect: Dialect, dispatch: Dispatch[RequestT], encoded: _Encoded, accept: str) -> dict[str, str]:
-    options = dispatch.target.provider.options
+def _request_headers(call: _Call, accept: str) -> dict[str, str]:
+    options = call.provider.options
     return {
         "Content-Type": "application/json",
         "Accept": accept,
         # Answers are small and the loop is busy: no compression, so no decompression bombs either.
         "Accept-Encoding": "identity",
         "User-Agent": USER_AGENT,
-        "X-Gatehouse-Attempt": dispatch.reference,
-        **dialect.option_headers(options),
-        **encoded.headers,
-        **key_headers(dialect, dispatch.key, options),
+        "X-Gatehouse-Attempt": call.reference,
+        **call.dialect.option_headers(options),
+        **call.encoded.headers,
+        **credential_headers(call.dialect, call.credential, options),
     }
 
 

@@ -18,14 +18,17 @@ from services.router.providers.http.vetted_http import AddressRefused
 T = TypeVar("T")
 
 
-async def within(timer: str, deadline: float, work: Awaitable[T]) -> T:
-    """The result of `work`. Raises ProviderError naming the timer at `deadline`, in seconds of the loop's clock."""
+async def within(timer: str, deadline: float, work: Awaitable[T], *, sent: bool = True) -> T:
+    """The result of `work`. Raises ProviderError naming the timer at `deadline`, in seconds of the loop's clock.
+
+    `sent`: whether the provider may have worked by then.
+    """
     try:
         async with asyncio.timeout_at(deadline):
             return await work
     except TimeoutError:
         pass
-    raise ProviderError(Reason.PROVIDER_TIMEOUT, timer=timer, sent=True)
+    raise ProviderError(Reason.PROVIDER_TIMEOUT, timer=timer, sent=sent)
 
 
 async def translated(work: Awaitable[T], *, sent: bool) -> T:

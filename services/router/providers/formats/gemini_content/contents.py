@@ -1,0 +1,205 @@
+"""A conversation as `contents` and `systemInstruction`."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from posixpath import splitext
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from services.router.domain.generation import (
+    Audio,
+    Document,
+    Image,
+    Media,
+    Message,
+    Part,
+    Reasoning,
+    Role,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+from services.router.providers.formats.gemini_content.function_names import wire_name
+from services.router.providers.formats.gemini_content.signatures import text_length, wire_text
+from services.router.providers.formats.gemini_content.thinking import Family
+
+_Json = dict[str, Any]
+
+UNSIGNED_CALL = "skip_thought_signature_validator"
+"""What Google wants in place of the signature of a function call that its model did not make: one of another provider,
+or one whose signature is lost. Without it the third generation refuses the conversation."""
+
+_IMAGE_TYPES: Mapping[str, str] = MappingProxyType(
+    {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp", ".gif": "image/gif"}
+)
+# What the Gemini API calls by another name than IANA.
+_TYPE_NAMES: Mapping[str, str] = MappingProxyType({"audio/mpeg": "audio/mp3"})
+_IN_RESULTS = frozenset({"image/png", "image/jpeg", "image/webp", "application/pdf", "text/plain"})
+
+
+def system_parts(messages: Sequence[Message]) -> list[_Json]:
+    """The texts of all system messages."""
+    return [
+        {"text": part.text}
+        for message in messages
+        if message.role is Role.SYSTEM
+        for part in message.parts
+        if isinstance(part, Text)
+    ]
+
+
+def contents(messages: Sequence[Message], family: Family) -> list[_Json]:
+    """The turns of user and model; neighbours of the same role are one.
+
+    What tools answer is the user's: all results of a turn stand in one, with what a result cannot hold after them.
+    Empty texts are left out: they are refused.
+    """
+    turns: list[_Json] = []
+    for message in messages:
+        if message.role is Role.SYSTEM:
+            continue
+        role = "model" if message.role is Role.ASSISTANT else "user"
+        parts = _model_parts(message.parts) if role == "model" else list(_user_parts(message.parts, family))
+        if not parts:
+            continue
+        if turns and turns[-1]["role"] == role:
+            turns[-1]["parts"] += parts
+        else:
+            turns.append({"role": role, "parts": parts})
+    for turn in turns:
+        if turn["role"] == "user":
+            # A turn's results stand before all else, or the model takes them for missing.
+            turn["parts"].sort(key=lambda part: "functionResponse" not in part)
+        elif family.signs_calls:
+            _excuse_unsigned(turn["parts"])
+    return turns
+
+
+def _user_parts(parts: Sequence[Part], family: Family) -> Iterator[_Json]:
+    followers: list[_Json] = []
+    for part in parts:
+        match part:
+            case Text(text):
+                if text:
+                    yield {"text": text}
+            case ToolResult():
+                yield _function_response(part, family, followers)
+            case Image() | Audio() | Document():
+                yield from _media(part)
+            case _:
+                pass
+    yield from followers
+
+
+def _model_parts(parts: Sequence[Part]) -> list[_Json]:
+    encoded: list[_Json] = []
+    for part in parts:
+        match part:
+            case Text(text):
+                if text:
+                    encoded.append({"text": text})
+            case ToolCall():
+                encoded.append(_function_call(part))
+            case Reasoning(text, signature) if signature is not None:
+                length = text_length(signature)
+                if length is None:
+                    encoded.append({"text": text, "thought": True, "thoughtSignature": wire_text(signature)})
+                else:
+                    _sign_text(encoded, length, wire_text(signature))
+            case _:
+                # Thoughts without a mark are never sent back.
+                pass
+    return encoded
+
+
+def _sign_text(encoded: list[_Json], length: int, signature: str) -> None:
+    """Put a mark on the last `length` characters said, which become a part of their own."""
+    last = encoded[-1] if encoded else {}
+    said = last.get("text", "") if last.keys() == {"text"} else ""
+    if not length or not said:
+        encoded.append({"text": "", "thoughtSignature": signature})
+        return
+    encoded.pop()
+    if len(said) > length:
+        encoded.append({"text": said[:-length]})
+    encoded.append({"text": said[-length:], "thoughtSignature": signature})
+
+
+def _function_call(call: ToolCall) -> _Json:
+    function: _Json = {
+        "id": call.id,
+        "name": wire_name(call.name),
+        "args": orjson.Fragment(call.arguments_json or "{}"),
+    }
+    part: _Json = {"functionCall": function}
+    if call.signature is not None:
+        part["thoughtSignature"] = wire_text(call.signature)
+    return part
+
+
+def _excuse_unsigned(parts: list[_Json]) -> None:
+    """Of the calls of a turn the first has to have a signature."""
+    first = next((part for part in parts if "functionCall" in part), None)
+    if first is not None:
+        first.setdefault("thoughtSignature", UNSIGNED_CALL)
+
+
+def _function_response(result: ToolResult, family: Family, followers: list[_Json]) -> _Json:
+    text = result.text
+    function: _Json = {"id": result.tool_call_id, "name": wire_name(result.name)}
+    if result.is_error:
+        function["response"] = {"error": text}
+    else:
+        function["response"] = _object(text) or {"output": text}
+    media: list[_Json] = []
+    for part in result.parts:
+        if isinstance(part, Media):
+            if family.media_in_results and part.data is not None and part.media_type in _IN_RESULTS:
+                media.append(_inline(part))
+            else:
+                followers.append({"text": f"From the tool {result.name} (call {result.tool_call_id}):"})
+                followers += _media(part)
+    if media:
+        function["parts"] = media
+    return {"functionResponse": function}
+
+
+def _object(text: str) -> orjson.Fragment | None:
+    """A result that is a JSON object, as the tool wrote it; None for any other."""
+    if not text.lstrip().startswith("{"):
+        return None
+    try:
+        return orjson.Fragment(text) if isinstance(orjson.loads(text), dict) else None
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _media(media: Media) -> Iterator[_Json]:
+    if isinstance(media, Document) and media.name:
+        # The format has a field for it that the API does not take.
+        yield {"text": f"Document: {media.name}"}
+    if media.url is None:
+        yield _inline(media)
+        return
+    file: _Json = {"fileUri": media.url}
+    media_type = media.media_type or _IMAGE_TYPES.get(splitext(_path(media.url))[1].lower(), "")
+    if media_type:
+        file["mimeType"] = _TYPE_NAMES.get(media_type, media_type)
+    yield {"fileData": file}
+
+
+def _inline(media: Media) -> _Json:
+    media_type = _TYPE_NAMES.get(media.media_type, media.media_type)
+    return {"inlineData": {"mimeType": media_type, "data": base64.b64encode(media.data or b"").decode()}}
+
+
+def _path(url: str) -> str:
+    try:
+        return urlsplit(url).path
+    except ValueError:
+        return ""

@@ -1,0 +1,11 @@
+"""Names of functions: Gemini wants a letter or an underscore first, other providers do not."""
+
+from __future__ import annotations
+
+_PREFIX = "tool_"
+
+
+def wire_name(name: str) -> str:
+    """The name to send."""
+    first = name[:1]
+    return name if first == "_" or (first.isascii() and first.isalpha()) else _PREFIX + name

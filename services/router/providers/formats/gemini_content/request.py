@@ -1,0 +1,101 @@
+"""A call as the body of `POST …/models/{model}:generateContent`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from services.router.domain.generation import (
+    Generation,
+    JsonSchemaFormat,
+    NamedTool,
+    ServiceTier,
+    Tool,
+    ToolChoice,
+    ToolChoiceMode,
+)
+from services.router.providers.base import Options
+from services.router.providers.formats.gemini_content.contents import contents, system_parts
+from services.router.providers.formats.gemini_content.function_names import wire_name
+from services.router.providers.formats.gemini_content.schemas import cleaned_answer_schema, cleaned_parameters
+from services.router.providers.formats.gemini_content.thinking import Family, family_of, thinking_config
+
+_Json = dict[str, Any]
+
+_MODES = {ToolChoiceMode.AUTO: "AUTO", ToolChoiceMode.REQUIRED: "ANY", ToolChoiceMode.NONE: "NONE"}
+_TIERS = {ServiceTier.STANDARD: "standard", ServiceTier.FLEX: "flex", ServiceTier.PRIORITY: "priority"}
+_JSON_TYPE = "application/json"
+
+
+def encode_request(request: Generation, *, provider_model_id: str, output_limit: int | None, options: Options) -> bytes:
+    """The body, the same for a stream."""
+    family = family_of(provider_model_id, options)
+    turns = contents(request.messages, family)
+    instructions = system_parts(request.messages)
+    body: _Json = {}
+    if turns:
+        body["contents"] = turns
+        if instructions:
+            body["systemInstruction"] = {"parts": instructions}
+    else:
+        # Nothing but instructions: there has to be a turn to answer.
+        body["contents"] = [{"role": "user", "parts": instructions or [{"text": ""}]}]
+    if request.tools:
+        body["tools"] = [{"functionDeclarations": [_declaration(tool) for tool in request.tools]}]
+        if request.tool_choice is not None:
+            body["toolConfig"] = {"functionCallingConfig": _calling(request.tool_choice)}
+    config = _generation_config(request, family, output_limit)
+    if config:
+        body["generationConfig"] = config
+    if request.service_tier in _TIERS:
+        # The best the account has is what comes without it.
+        body["serviceTier"] = _TIERS[request.service_tier]
+    return orjson.dumps(body)
+
+
+def renamed_functions(request: Generation) -> dict[str, str]:
+    """The tools that have another name on the wire: their own names by those."""
+    return {sent: tool.name for tool in request.tools if (sent := wire_name(tool.name)) != tool.name}
+
+
+def _generation_config(request: Generation, family: Family, output_limit: int | None) -> _Json:
+    seed = request.seed
+    config: _Json = {
+        "temperature": request.temperature,
+        "topP": request.top_p,
+        "topK": request.top_k,
+        "maxOutputTokens": output_limit,
+        "stopSequences": list(request.stop) or None,
+        # It has 32 bits there; the same seed stays the same.
+        "seed": None if seed is None else (seed + 2**31) % 2**32 - 2**31,
+        "frequencyPenalty": request.frequency_penalty,
+        "presencePenalty": request.presence_penalty,
+    }
+    config = {name: value for name, value in config.items() if value is not None}
+    if request.response_format is not None:
+        config["responseMimeType"] = _JSON_TYPE
+        if isinstance(request.response_format, JsonSchemaFormat):
+            wanted = request.response_format
+            config["responseJsonSchema"] = cleaned_answer_schema(wanted.schema_json, wanted.description)
+    if request.reasoning is not None:
+        thinking = thinking_config(request.reasoning, family, output_limit)
+        if thinking is not None:
+            config["thinkingConfig"] = thinking
+    return config
+
+
+def _declaration(tool: Tool) -> _Json:
+    declaration: _Json = {"name": wire_name(tool.name)}
+    if tool.description:
+        declaration["description"] = tool.description
+    parameters = cleaned_parameters(tool.parameters_json)
+    if parameters is not None:
+        declaration["parametersJsonSchema"] = parameters
+    return declaration
+
+
+def _calling(choice: ToolChoice) -> _Json:
+    if isinstance(choice, NamedTool):
+        return {"mode": "ANY", "allowedFunctionNames": [wire_name(choice.name)]}
+    return {"mode": _MODES[choice]}
