@@ -63,6 +63,14 @@ class Instruments:
             description="Items that rode in one request between services.",
             explicit_bucket_boundaries_advisory=_BATCH,
         )
+        self.plugins: UpDownCounter = meter.create_up_down_counter(
+            names.METRIC_PLUGINS, unit="{plugin}", description="Plugins found at the start, loaded and refused."
+        )
+        self.plugin_failures: Counter = meter.create_counter(
+            names.METRIC_PLUGIN_FAILURES,
+            unit="{failure}",
+            description="Failures of plugins' own code; each failed one attempt at a provider.",
+        )
         self.spool_pending: UpDownCounter = meter.create_up_down_counter(
             names.METRIC_SPOOL_PENDING, unit="{record}", description="Usage records not yet acknowledged by the ledger."
         )

@@ -7,6 +7,7 @@ import uuid
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
+from types import MappingProxyType
 
 from gatehouse.providerconfig.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from gatehouse.providerconfig.v1.model_service_pb2_grpc import add_ModelServiceServicer_to_server
@@ -24,6 +25,8 @@ from libs.core.audit_log import append_all
 from libs.core.audit_seal import HeadSeal
 from libs.core.clock import Clock, SystemClock
 from libs.core.endpoints import EndpointRules
+from libs.plugins.loading import installed_plugins
+from libs.plugins.telling import tell
 from libs.rpc.channels import open_channel
 from libs.rpc.databases import open_database, wrong_seal
 from libs.rpc.denial_recorder import DenialRecorder
@@ -48,6 +51,7 @@ from services.provider_config.domain.ports import ConfigStore
 from services.provider_config.domain.probe_provider import Probing
 from services.provider_config.domain.provider_reach import ReachChecks
 from services.provider_config.domain.provider_rules import ProviderRules
+from services.provider_config.domain.provider_types import PROVIDER_TYPES, ProviderTypes
 from services.provider_config.domain.snapshot_feed import SnapshotFeed
 from services.provider_config.domain.sync_models import ModelSync
 from services.provider_config.settings import Settings
@@ -83,7 +87,8 @@ async def compose(settings: Settings, service: Service) -> None:
 
     keys = _keys(settings, service)
     endpoints = EndpointRules(allow_loopback=settings.allow_loopback_endpoints, allowed=settings.allowed_endpoints)
-    rules = ProviderRules(endpoint_problem=endpoints.url_problem, option_problems=option_problems)
+    types = await _provider_types(service)
+    rules = ProviderRules(endpoint_problem=endpoints.url_problem, option_problems=option_problems, types=types)
     lookup = NameLookup()
     service.on_close("name lookup", lookup.close)
     reach = ReachChecks(store=store, keys=keys, addresses=ResolvedAddresses(endpoints, lookup))
@@ -93,8 +98,9 @@ async def compose(settings: Settings, service: Service) -> None:
     )
     # Reading the catalogue takes a quarter of a second: now, not at the first call.
     catalogue = await asyncio.to_thread(ModelCatalogue, clock)
-    sync = ModelSync(probing=probing, catalogue=catalogue, new_uid=_new_uid)
-    service.add(add_ModelServiceServicer_to_server, ModelServicer(store, sync, clock=clock, catalogue=catalogue))
+    sync = ModelSync(probing=probing, catalogue=catalogue, new_uid=_new_uid, types=types)
+    models = ModelServicer(store, sync, clock=clock, catalogue=catalogue, types=types)
+    service.add(add_ModelServiceServicer_to_server, models)
     service.add(add_RouteServiceServicer_to_server, RouteServicer(store, clock=clock))
     choices = CheckedChoices(store=store, keys=keys)
     service.add(add_PreferenceServiceServicer_to_server, PreferenceServicer(store, choices, clock=clock))
@@ -125,6 +131,13 @@ def _probing(settings: Settings, service: Service, store: ConfigStore, clock: Cl
         timeout=timedelta(seconds=settings.probe_timeout_s),
         floor=timedelta(seconds=settings.probe_floor_s),
     )
+
+
+async def _provider_types(service: Service) -> ProviderTypes:
+    """The built-in types and those of the plugins."""
+    found = await asyncio.to_thread(installed_plugins, PROVIDER_TYPES)
+    tell(found, service.telemetry)
+    return MappingProxyType({**PROVIDER_TYPES, **{each.plugin.type.id: each.plugin.type for each in found.loaded}})
 
 
 def _new_uid() -> str:

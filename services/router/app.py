@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 
 from gatehouse.router.v1.generation_service_pb2_grpc import add_GenerationServiceServicer_to_server
 from gatehouse.router.v1.probe_service_pb2_grpc import add_ProbeServiceServicer_to_server
 from gatehouse.router.v1.provider_health_service_pb2_grpc import add_ProviderHealthServiceServicer_to_server
 
 from libs.core.endpoints import EndpointRules
+from libs.plugins.telling import tell
 from libs.rpc.channels import open_channel
 from libs.rpc.name_lookup import NameLookup
 from libs.rpc.service import Service
@@ -33,18 +34,22 @@ from services.router.domain.health import TargetHealth
 from services.router.domain.limits import ProviderLimiter
 from services.router.domain.planner import Planner
 from services.router.domain.probe import Prober
+from services.router.domain.routing.usability import ProviderTypes
+from services.router.providers.base import Dialect
 from services.router.providers.http.access_tokens import AccessTokens
 from services.router.providers.http.model_lists import HttpModelLists
 from services.router.providers.http.remembered_names import RememberedNames
 from services.router.providers.http.session import HttpProviderSession
 from services.router.providers.http.timers import Timers
 from services.router.providers.http.vetted_http import VettedHttp
+from services.router.providers.plugins import with_plugins
 from services.router.providers.registry import DIALECTS, provider_types
 from services.router.settings import Settings
 from services.router.spool.ledger import SpooledLedger
 from services.router.spool.spool import Spool
 from services.router.telemetry.attempts import TelemetryObserver
 from services.router.telemetry.configuration import observe_configuration
+from services.router.telemetry.plugins import plugin_failures
 
 DOMAIN = "router.gatehouse"
 _SERVICE = "/gatehouse.router.v1.GenerationService"
@@ -68,6 +73,7 @@ async def compose(settings: Settings, service: Service) -> None:
     usage_accounting = open_channel(settings.usage_accounting_target, settings)
     service.on_close("usage-accounting channel", usage_accounting.close)
 
+    dialects = await _dialects(service)
     lookup = NameLookup()
     service.on_close("name lookup", lookup.close)
     rules = EndpointRules(allow_loopback=settings.allow_loopback_endpoints, allowed=settings.allowed_endpoints)
@@ -76,7 +82,7 @@ async def compose(settings: Settings, service: Service) -> None:
     tokens = _access_tokens(settings, service, http)
     providers = HttpProviderSession(
         http,
-        DIALECTS,
+        dialects,
         Timers(
             connect_s=settings.connect_timeout_s,
             first_event_s=settings.first_event_timeout_s,
@@ -126,7 +132,7 @@ async def compose(settings: Settings, service: Service) -> None:
     service.on_close("provider-config", watching.aclose, ready=config.ready)
 
     chance = random.Random()  # noqa: S311 - spreads calls and retries, keeps no secret
-    planner = _planner(settings, config, chance)
+    planner = _planner(settings, config, provider_types(dialects), chance)
     resources = CallResources(
         keys=keys,
         outcomes=outcomes,
@@ -145,8 +151,9 @@ async def compose(settings: Settings, service: Service) -> None:
     service.add(add_ProviderHealthServiceServicer_to_server, ProviderHealthService(explainer))
     _add_probes(
         service,
+        dialects,
         Prober(
-            lists=HttpModelLists(http, DIALECTS, connect_s=settings.connect_timeout_s, tokens=tokens),
+            lists=HttpModelLists(http, dialects, connect_s=settings.connect_timeout_s, tokens=tokens),
             keys=keys,
             outcomes=outcomes,
             health=planner.admission.health,
@@ -154,8 +161,15 @@ async def compose(settings: Settings, service: Service) -> None:
     )
 
 
-def _add_probes(service: Service, prober: Prober) -> None:
-    service.add(add_ProbeServiceServicer_to_server, ProbeService(prober, DIALECTS))
+async def _dialects(service: Service) -> Mapping[str, Dialect]:
+    """The built-in dialects and those of the plugins."""
+    dialects, found = await asyncio.to_thread(with_plugins, DIALECTS, plugin_failures(service.telemetry))
+    tell(found, service.telemetry)
+    return dialects
+
+
+def _add_probes(service: Service, dialects: Mapping[str, Dialect], prober: Prober) -> None:
+    service.add(add_ProbeServiceServicer_to_server, ProbeService(prober, dialects))
 
 
 def _access_tokens(settings: Settings, service: Service, http: VettedHttp) -> AccessTokens:
@@ -165,7 +179,7 @@ def _access_tokens(settings: Settings, service: Service, http: VettedHttp) -> Ac
     return tokens
 
 
-def _planner(settings: Settings, config: ConfigurationWatcher, chance: random.Random) -> Planner:
+def _planner(settings: Settings, config: ConfigurationWatcher, types: ProviderTypes, chance: random.Random) -> Planner:
     health = TargetHealth(
         threshold=settings.breaker_threshold,
         minimum_calls=settings.breaker_minimum_calls,
@@ -173,7 +187,7 @@ def _planner(settings: Settings, config: ConfigurationWatcher, chance: random.Ra
     )
     return Planner(
         config=config,
-        types=provider_types(DIALECTS),
+        types=types,
         admission=Admission(health, ProviderLimiter()),
         affinity=SessionAffinity(),
         chance=chance,
