@@ -2,51 +2,81 @@
 
 from __future__ import annotations
 
-import binascii
-import contextlib
 import re
 from collections.abc import Mapping
 from hashlib import blake2b
-from typing import Any
 
 import orjson
 
 from libs.sandbox.dialect import Question, Refusal, Tool
-from libs.sandbox.tokens import TOKENS_PER_IMAGE, TOKENS_PER_MESSAGE, TOKENS_PER_PROMPT, count_tokens
+from libs.sandbox.dialects.openai_messages import Json, MessageReader, wrong
+from libs.sandbox.dialects.openai_responses_request import check_strict
+from libs.sandbox.tokens import count_tokens
 
-_ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 _FUNCTION_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-_DATA_URL = re.compile(r"data:image/[a-z0-9.+-]+;base64,")
 _ANY_OBJECT = b'{"type":"object"}'
 _MAX_TOOLS = 128
 _MAX_STOPS = 4
 
-Json = dict[str, Any]
+PARAMETERS = frozenset(
+    {
+        *("model", "messages", "stream", "stream_options", "max_completion_tokens", "max_tokens", "temperature"),
+        *("top_p", "stop", "seed", "n", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs"),
+        *("top_logprobs", "tools", "tool_choice", "parallel_tool_calls", "response_format", "reasoning_effort"),
+        *("service_tier", "safety_identifier", "user", "prompt_cache_key", "metadata", "store", "verbosity"),
+        *("modalities", "audio", "prediction", "prompt_cache_retention", "web_search_options"),
+    }
+)
+"""What OpenAI knows, by its SDK's types; anything else is refused."""
+
+_TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
+_TEXTS: Mapping[str, int] = {"safety_identifier": 128, "prompt_cache_key": 64, "user": 512}
+_EFFORT_TOKENS: Mapping[str, int] = {
+    "none": 0,
+    "minimal": 2,
+    "low": 4,
+    "medium": 8,
+    "high": 16,
+    "xhigh": 24,
+    "max": 32,
+}
+# Of the models under their real names; those named after the sandbox do all there is.
+_NEVER_REASONS = re.compile(r"gpt-[34]|chatgpt-")
 
 
-def read_question(body: bytes) -> Question:
-    """The question in `body`. Raises Refusal (400) naming the parameter that is wrong."""
+def read_question(body: bytes, *, model: str = "", parameters: frozenset[str] = PARAMETERS) -> Question:
+    """The question in `body`. Raises Refusal (400) naming the parameter that is wrong.
+
+    `model` is for a server that names it elsewhere, `parameters` for one that knows others.
+    """
     try:
-        return _question(orjson.loads(body))
+        return _question(orjson.loads(body), model, parameters)
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         # The second: what is nested deeper than orjson writes.
         raise Refusal(400, "We could not parse the JSON body of your request.") from None
 
 
-def _question(request: object) -> Question:
+def _question(request: object, path_model: str, parameters: frozenset[str]) -> Question:
     if not isinstance(request, dict):
         raise Refusal(400, "The body of your request must be a JSON object.")
-    model = request.get("model")
+    for name in request:
+        if name not in parameters:
+            raise Refusal(400, f"Unrecognized request argument supplied: {name[:64]}")
+    model = path_model or request.get("model")
     if not isinstance(model, str) or not model:
         raise Refusal(400, "you must provide a model parameter", param="model")
-    prompt = _Prompt(request.get("messages"))
+    reader = MessageReader(request.get("messages"))
+    prompt = reader.prompt
     tools = _tools(request.get("tools"))
     forced, allowed = _tool_choice(request.get("tool_choice"), tools)
     options = request.get("stream_options")
     stream = _flag(request, "stream", default=False)
     if options is not None and not (stream and isinstance(options, dict)):
-        raise _wrong("stream_options", "The 'stream_options' parameter is only allowed when 'stream' is enabled.")
+        raise wrong("stream_options", "The 'stream_options' parameter is only allowed when 'stream' is enabled.")
+    if options is not None and (unknown := options.keys() - {"include_usage", "include_obfuscation"}):
+        raise wrong("stream_options", f"Unknown parameter: 'stream_options.{min(unknown)[:64]}'.")
     _numbers(request)
+    _words(request)
     # Everything but the way of delivery: streamed or whole, the same question has the same answer.
     content = {key: value for key, value in request.items() if key not in {"stream", "stream_options"}}
     return Question(
@@ -57,131 +87,25 @@ def _question(request: object) -> Question:
         stream=stream,
         include_usage=options is not None and _flag(options, "include_usage", default=False),
         images=prompt.images,
+        audio=prompt.audio,
+        documents=prompt.documents,
         tool_result=prompt.tool_result,
         tools=tools,
         forced_tool=forced,
         tools_allowed=allowed,
         parallel_tool_calls=_flag(request, "parallel_tool_calls", default=True),
-        output_schema=_output_schema(request.get("response_format"), prompt),
+        output_schema=_output_schema(request.get("response_format"), mentions_json=reader.mentions_json),
         max_tokens=_max_tokens(request),
         stop=_stop(request.get("stop")),
+        reasoning_tokens=_reasoning_tokens(request.get("reasoning_effort"), model),
     )
-
-
-class _Prompt:
-    """The messages, checked and counted."""
-
-    def __init__(self, messages: object) -> None:
-        if not isinstance(messages, list):
-            raise _wrong("messages", "Missing required parameter: 'messages'.")
-        if not messages:
-            raise _wrong("messages", "Invalid 'messages': empty array. Expected an array with minimum length 1.")
-        self.tokens = TOKENS_PER_PROMPT
-        self.user_text = ""
-        self.images = 0
-        self.mentions_json = False
-        self.tool_result: str | None = None
-        self._open_calls: set[str] = set()
-        for index, message in enumerate(messages):
-            self._read(message, f"messages[{index}]")
-        if self._open_calls:
-            raise self._unanswered()
-
-    def _read(self, message: object, where: str) -> None:
-        if not isinstance(message, dict):
-            raise _wrong(where, f"Invalid type for '{where}': expected an object.")
-        role = message.get("role")
-        if role not in _ROLES:
-            allowed = ", ".join(f"'{name}'" for name in sorted(_ROLES))
-            raise _wrong(f"{where}.role", f"Invalid value for '{where}.role'. Supported values are: {allowed}.")
-        calls = message.get("tool_calls") if role == "assistant" else None
-        text = self._content(message.get("content"), where, optional=role == "assistant" and bool(calls))
-        self.tokens += TOKENS_PER_MESSAGE + count_tokens(text)
-        self.mentions_json = self.mentions_json or "json" in text.lower()
-        self.tool_result = text if role == "tool" else None
-        if role == "tool":
-            self._close_call(message.get("tool_call_id"), where)
-        elif self._open_calls:
-            raise self._unanswered()
-        elif role == "user":
-            self.user_text = text
-        if calls is not None:
-            self._open(calls, where)
-
-    def _content(self, content: object, where: str, *, optional: bool) -> str:
-        if isinstance(content, str):
-            return content
-        if content is None and optional:
-            return ""
-        if not isinstance(content, list) or not content:
-            raise _wrong(f"{where}.content", f"Invalid type for '{where}.content': expected a string or parts.")
-        return "".join(self._part(part, f"{where}.content[{index}]") for index, part in enumerate(content))
-
-    def _part(self, part: object, where: str) -> str:
-        kind = part.get("type") if isinstance(part, dict) else None
-        match part:
-            case {"type": "text", "text": str(text)} | {"type": "refusal", "refusal": str(text)}:
-                return text
-            case {"type": "image_url", "image_url": {"url": str(url)}}:
-                _check_image(url, where)
-                self.images += 1
-                self.tokens += TOKENS_PER_IMAGE
-                return ""
-            case _:
-                raise _wrong(where, f"Invalid content part '{where}' of type '{str(kind)[:40]}'.")
-
-    def _open(self, calls: object, where: str) -> None:
-        if not isinstance(calls, list) or not calls:
-            raise _wrong(f"{where}.tool_calls", f"Invalid '{where}.tool_calls': expected a non-empty array.")
-        for index, call in enumerate(calls):
-            match call:
-                case {"id": str(call_id), "type": "function", "function": {"name": str(name), "arguments": str(text)}}:
-                    self._open_calls.add(call_id)
-                    self.tokens += count_tokens(name) + count_tokens(text)
-                case _:
-                    place = f"{where}.tool_calls[{index}]"
-                    raise _wrong(place, f"Invalid '{place}': a call has an id, a type and a function whose arguments"
-                                 " are a string.")  # fmt: skip
-
-    def _close_call(self, call_id: object, where: str) -> None:
-        if not isinstance(call_id, str) or call_id not in self._open_calls:
-            raise _wrong(
-                f"{where}.role",
-                "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with"
-                " 'tool_calls'.",
-            )
-        self._open_calls.discard(call_id)
-
-    def _unanswered(self) -> Refusal:
-        return _wrong(
-            "messages",
-            "An assistant message with 'tool_calls' must be followed by tool messages responding to each"
-            f" 'tool_call_id'. The following had no response messages: {', '.join(sorted(self._open_calls))[:200]}.",
-        )
-
-
-def _check_image(url: str, where: str) -> None:
-    if url.startswith(("https://", "http://")):
-        return
-    match = _DATA_URL.match(url)
-    image = b""
-    if match is not None:
-        with contextlib.suppress(ValueError):
-            image = binascii.a2b_base64(url[match.end() :], strict_mode=True)
-    if not image:
-        raise Refusal(
-            400,
-            "Invalid image: expected an http(s) URL or a base64-encoded data URL of an image.",
-            code="invalid_image_url",
-            param=where,
-        )
 
 
 def _tools(tools: object) -> tuple[Tool, ...]:
     if tools is None:
         return ()
     if not isinstance(tools, list) or not 1 <= len(tools) <= _MAX_TOOLS:
-        raise _wrong("tools", f"Invalid 'tools': expected an array of 1 to {_MAX_TOOLS} tools.")
+        raise wrong("tools", f"Invalid 'tools': expected an array of 1 to {_MAX_TOOLS} tools.")
     return tuple(_tool(tool, f"tools[{index}]") for index, tool in enumerate(tools))
 
 
@@ -189,7 +113,7 @@ def _tool(tool: object, where: str) -> Tool:
     match tool:
         case {"type": "function", "function": {"name": str(name), **rest}}:
             if _FUNCTION_NAME.fullmatch(name) is None:
-                raise _wrong(
+                raise wrong(
                     f"{where}.function.name", f"Invalid '{where}.function.name': expected {_FUNCTION_NAME.pattern}."
                 )
             parameters = rest.get("parameters")
@@ -204,7 +128,7 @@ def _tool(tool: object, where: str) -> Tool:
                 )
             return Tool(name=name, parameters=orjson.dumps(parameters))
         case _:
-            raise _wrong(where, f"Invalid '{where}': expected type 'function' and a function with a name.")
+            raise wrong(where, f"Invalid '{where}': expected type 'function' and a function with a name.")
 
 
 def _tool_tokens(tool: Tool) -> int:
@@ -216,7 +140,7 @@ def _tool_choice(choice: object, tools: tuple[Tool, ...]) -> tuple[Tool | None, 
     if choice is None:
         return None, True
     if not tools:
-        raise _wrong("tool_choice", "Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are"
+        raise wrong("tool_choice", "Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are"
                      " specified.")  # fmt: skip
     match choice:
         case "auto":
@@ -229,29 +153,33 @@ def _tool_choice(choice: object, tools: tuple[Tool, ...]) -> tuple[Tool | None, 
             named = next((tool for tool in tools if tool.name == name), None)
             if named is not None:
                 return named, True
-            raise _wrong("tool_choice", f"Tool choice '{name[:64]}' not found in 'tools' parameter.")
+            raise wrong("tool_choice", f"Tool choice '{name[:64]}' not found in 'tools' parameter.")
         case _:
-            raise _wrong("tool_choice", "Invalid 'tool_choice': expected 'none', 'auto', 'required' or a function.")
+            raise wrong("tool_choice", "Invalid 'tool_choice': expected 'none', 'auto', 'required' or a function.")
 
 
-def _output_schema(response_format: object, prompt: _Prompt) -> bytes | None:
+def _output_schema(response_format: object, *, mentions_json: bool) -> bytes | None:
     match response_format:
         case None | {"type": "text"}:
             return None
         case {"type": "json_object"}:
-            if not prompt.mentions_json:
-                raise _wrong(
+            if not mentions_json:
+                raise wrong(
                     "messages",
                     "'messages' must contain the word 'json' in some form, to use 'response_format' of type"
                     " 'json_object'.",
                 )
             return b'{"type":"object","properties":{"answer":{"type":"string"}},"required":["answer"]}'
-        case {"type": "json_schema", "json_schema": {"name": str(name), "schema": dict(schema)}}:
+        case {"type": "json_schema", "json_schema": {"name": str(name), "schema": dict(schema), **rest}}:
             if _FUNCTION_NAME.fullmatch(name) is None:
-                raise _wrong("response_format.json_schema.name", "Invalid 'response_format.json_schema.name'.")
+                raise wrong("response_format.json_schema.name", "Invalid 'response_format.json_schema.name'.")
+            if not rest.keys() <= {"strict", "description"}:
+                raise wrong("response_format.json_schema", "Unknown parameter in 'response_format.json_schema'.")
+            if rest.get("strict"):
+                check_strict(schema, f"response_format '{name}'", "response_format")
             return orjson.dumps(schema)
         case _:
-            raise _wrong("response_format", "Invalid 'response_format': expected text, json_object or a json_schema"
+            raise wrong("response_format", "Invalid 'response_format': expected text, json_object or a json_schema"
                          " with a name and a schema.")  # fmt: skip
 
 
@@ -261,9 +189,9 @@ def _max_tokens(request: Json) -> int | None:
         if value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, int):
-            raise _wrong(name, f"Invalid type for '{name}': expected an integer.", code="invalid_type")
+            raise wrong(name, f"Invalid type for '{name}': expected an integer.", code="invalid_type")
         if value < 1:
-            raise _wrong(
+            raise wrong(
                 name,
                 f"Invalid '{name}': integer below minimum value. Expected a value >= 1, but got {value} instead.",
                 code="integer_below_min_value",
@@ -281,7 +209,7 @@ def _stop(stop: object) -> tuple[str, ...]:
         case list(texts) if len(texts) <= _MAX_STOPS and all(isinstance(text, str) and text for text in texts):
             return tuple(texts)
         case _:
-            raise _wrong("stop", f"Invalid 'stop': expected a string or up to {_MAX_STOPS} strings, none empty.")
+            raise wrong("stop", f"Invalid 'stop': expected a string or up to {_MAX_STOPS} strings, none empty.")
 
 
 _RANGES: Mapping[str, tuple[float, float]] = {
@@ -291,6 +219,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "frequency_penalty": (-2, 2),
     "n": (1, 1),
 }
+_SEEDS = 2**63
 
 
 def _numbers(request: Json) -> None:
@@ -299,9 +228,36 @@ def _numbers(request: Json) -> None:
         if value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise _wrong(name, f"Invalid type for '{name}': expected a number.", code="invalid_type")
+            raise wrong(name, f"Invalid type for '{name}': expected a number.", code="invalid_type")
         if not least <= value <= most:
-            raise _wrong(name, f"Invalid '{name}': expected a value from {least} to {most}, but got {value} instead.")
+            raise wrong(name, f"Invalid '{name}': expected a value from {least} to {most}, but got {value} instead.")
+    seed = request.get("seed")
+    if seed is not None and not (isinstance(seed, int) and not isinstance(seed, bool) and -_SEEDS <= seed < _SEEDS):
+        raise wrong("seed", "Invalid type for 'seed': expected an integer.", code="invalid_type")
+
+
+def _words(request: Json) -> None:
+    tier = request.get("service_tier")
+    if tier is not None and tier not in _TIERS:
+        raise wrong("service_tier", f"Invalid value: '{str(tier)[:64]}'. Supported values are: {sorted(_TIERS)}.")
+    for name, longest in _TEXTS.items():
+        value = request.get(name)
+        if value is not None and not (isinstance(value, str) and len(value) <= longest):
+            raise wrong(name, f"Invalid '{name}': expected a string of at most {longest} characters.")
+
+
+def _reasoning_tokens(effort: object, model: str) -> int | None:
+    if effort is None:
+        return None
+    if _NEVER_REASONS.match(model):
+        raise Refusal(400, "Unrecognized request argument supplied: reasoning_effort")
+    if not isinstance(effort, str) or effort not in _EFFORT_TOKENS:
+        raise wrong(
+            "reasoning_effort",
+            f"Unsupported value: 'reasoning_effort' does not support '{str(effort)[:64]}' with this model.",
+            code="unsupported_value",
+        )
+    return _EFFORT_TOKENS[effort]
 
 
 def _flag(request: Json, name: str, *, default: bool) -> bool:
@@ -309,9 +265,5 @@ def _flag(request: Json, name: str, *, default: bool) -> bool:
     if value is None:
         return default
     if not isinstance(value, bool):
-        raise _wrong(name, f"Invalid type for '{name}': expected a boolean.", code="invalid_type")
+        raise wrong(name, f"Invalid type for '{name}': expected a boolean.", code="invalid_type")
     return value
-
-
-def _wrong(param: str, message: str, *, code: str | None = None) -> Refusal:
-    return Refusal(400, message, code=code, param=param)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -22,6 +22,7 @@ from services.router.providers.formats.chat_completions.quirks import Quirks
 from services.router.providers.formats.openai_schemas import strict_schema
 
 _Json = dict[str, Any]
+_T = TypeVar("_T", str, bool)
 
 _NO_PARAMETERS = orjson.Fragment(b'{"type":"object","properties":{}}')
 _ANY_OBJECT: _Json = {"type": "json_schema", "json_schema": {"name": "object", "schema": {"type": "object"}}}
@@ -43,11 +44,11 @@ def encode_request(
     body: _Json = {"model": provider_model_id, "messages": encode_messages(request.messages, quirks)}
     if stream:
         body["stream"] = True
-        if options.get("stream_usage", quirks.stream_usage):
+        if _overruled(options, "stream_usage", quirks.stream_usage):
             # Without this a stream never says what it used.
             body["stream_options"] = {"include_usage": True}
     if output_limit is not None:
-        body[str(options.get("output_limit_field", quirks.output_limit_field))] = output_limit
+        body[_overruled(options, "output_limit_field", quirks.output_limit_field)] = output_limit
     _add_sampling(body, request, quirks)
     if request.tools:
         _add_tools(body, request, quirks)
@@ -62,6 +63,11 @@ def encode_request(
     if request.prompt_cache_key and quirks.cache_key_field:
         body[quirks.cache_key_field] = request.prompt_cache_key
     return orjson.dumps(body)
+
+
+def _overruled(options: Options, name: str, known: _T) -> _T:
+    value = options.get(name)
+    return value if isinstance(value, type(known)) else known
 
 
 def _add_sampling(body: _Json, request: Generation, quirks: Quirks) -> None:
