@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Coroutine, Mapping
 
+import grpc
 from gatehouse.router.v1.generation_service_pb2_grpc import add_GenerationServiceServicer_to_server
 from gatehouse.router.v1.probe_service_pb2_grpc import add_ProbeServiceServicer_to_server
 from gatehouse.router.v1.provider_health_service_pb2_grpc import add_ProviderHealthServiceServicer_to_server
@@ -66,12 +67,9 @@ def longest_s(settings: Settings) -> dict[str, float]:
 
 async def compose(settings: Settings, service: Service) -> None:
     """Wire the router into `service`."""
-    key_vault = open_channel(settings.key_vault_target, settings)
-    service.on_close("key-vault channel", key_vault.close)
-    provider_config = open_channel(settings.provider_config_target, settings)
-    service.on_close("provider-config channel", provider_config.close)
-    usage_accounting = open_channel(settings.usage_accounting_target, settings)
-    service.on_close("usage-accounting channel", usage_accounting.close)
+    key_vault = _channel(service, "key-vault", settings.key_vault_target, settings)
+    provider_config = _channel(service, "provider-config", settings.provider_config_target, settings)
+    usage_accounting = _channel(service, "usage-accounting", settings.usage_accounting_target, settings)
 
     dialects = await _dialects(service)
     lookup = NameLookup()
@@ -159,6 +157,12 @@ async def compose(settings: Settings, service: Service) -> None:
             health=planner.admission.health,
         ),
     )
+
+
+def _channel(service: Service, name: str, target: str, settings: Settings) -> grpc.aio.Channel:
+    channel = open_channel(target, settings)
+    service.on_close(f"{name} channel", channel.close)
+    return channel
 
 
 async def _dialects(service: Service) -> Mapping[str, Dialect]:
