@@ -1,9 +1,10 @@
 """The dialects that the sandbox speaks, one file for each."""
 
 from libs.sandbox.dialect import Dialect
+from libs.sandbox.dialects.anthropic import AnthropicMessages
 from libs.sandbox.dialects.ollama import Ollama
 from libs.sandbox.dialects.openai_chat import OpenAIChat
 from libs.sandbox.dialects.openai_responses import OpenAIResponses
 
-DIALECTS: tuple[Dialect, ...] = (OpenAIChat(), OpenAIResponses(), Ollama())
+DIALECTS: tuple[Dialect, ...] = (OpenAIChat(), OpenAIResponses(), Ollama(), AnthropicMessages())
 """Asked in this order whether a request is theirs. They have no state."""
