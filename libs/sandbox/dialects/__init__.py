@@ -2,9 +2,11 @@
 
 from libs.sandbox.dialect import Dialect
 from libs.sandbox.dialects.anthropic import AnthropicMessages
+from libs.sandbox.dialects.azure_openai import AzureOpenAI
+from libs.sandbox.dialects.entra import Entra
 from libs.sandbox.dialects.ollama import Ollama
 from libs.sandbox.dialects.openai_chat import OpenAIChat
 from libs.sandbox.dialects.openai_responses import OpenAIResponses
 
-DIALECTS: tuple[Dialect, ...] = (OpenAIChat(), OpenAIResponses(), Ollama(), AnthropicMessages())
+DIALECTS: tuple[Dialect, ...] = (OpenAIChat(), OpenAIResponses(), Ollama(), AnthropicMessages(), AzureOpenAI(), Entra())
 """Asked in this order whether a request is theirs. They have no state."""
