@@ -41,21 +41,25 @@ class GuardedAnswers:
     @property
     def stream_format(self) -> StreamFormat:
         """As the plugin's, its reader guarded too."""
-        with self._guard("stream_format", sent=False):
-            found: Any = self._answers.stream_format
-            if not isinstance(found, StreamFormat) or not isinstance(found.content_type, str):
-                raise WrongValueError(f"a {type(found).__name__}, no StreamFormat")
+        found = self._guard("stream_format", self._stream_format, sent=False)
         return StreamFormat(found.content_type, lambda: _GuardedReader(found, self._guard))
 
     def decode(self, body: bytes) -> Answer:
         """As the plugin's."""
-        with self._guard("decode", sent=True):
-            return checked_answer(self._answers.decode(body))
+        return self._guard("decode", lambda: checked_answer(self._answers.decode(body)), sent=True)
 
     def stream_decoder(self) -> StreamDecoder:
         """As the plugin's."""
-        with self._guard("stream_decoder", sent=True):
-            return _GuardedDecoder(self._answers.stream_decoder(), self._guard)
+        return _GuardedDecoder(self._guard("stream_decoder", self._answers_decoder, sent=True), self._guard)
+
+    def _answers_decoder(self) -> StreamDecoder:
+        return self._answers.stream_decoder()
+
+    def _stream_format(self) -> StreamFormat:
+        found: Any = self._answers.stream_format
+        if not isinstance(found, StreamFormat) or not isinstance(found.content_type, str):
+            raise WrongValueError(f"a {type(found).__name__}, no StreamFormat")
+        return found
 
 
 class _GuardedReader:
@@ -65,16 +69,13 @@ class _GuardedReader:
 
     def __init__(self, stream_format: StreamFormat, guard: Guard) -> None:
         self._guard = guard
-        with guard("reader", sent=True):
-            self._reader: ByteReader = stream_format.reader()
+        self._reader: ByteReader = guard("reader", stream_format.reader, sent=True)
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        with self._guard("reader", sent=True):
-            return checked_chunks(self._reader.feed(chunk))
+        return self._guard("reader", lambda: checked_chunks(self._reader.feed(chunk)), sent=True)
 
     def end(self) -> list[bytes]:
-        with self._guard("reader", sent=True):
-            return checked_chunks(self._reader.end())
+        return self._guard("reader", lambda: checked_chunks(self._reader.end()), sent=True)
 
 
 class _GuardedDecoder:
@@ -87,12 +88,10 @@ class _GuardedDecoder:
         self._guard = guard
 
     def feed(self, data: bytes) -> list[ProviderEvent]:
-        with self._guard("feed", sent=True):
-            return checked_events(self._decoder.feed(data))
+        return self._guard("feed", lambda: checked_events(self._decoder.feed(data)), sent=True)
 
     def end(self) -> list[ProviderEvent]:
-        with self._guard("end", sent=True):
-            return checked_events(self._decoder.end())
+        return self._guard("end", lambda: checked_events(self._decoder.end()), sent=True)
 
 
 class GuardedEmbedder:
@@ -106,13 +105,17 @@ class GuardedEmbedder:
 
     def encode(self, request: Embedding, *, provider_model_id: str, options: Options = NO_OPTIONS) -> EncodedEmbedding:
         """As the plugin's."""
-        with self._guard("embedder.encode", sent=False):
-            found = self._embedder.encode(request, provider_model_id=provider_model_id, options=options)
+
+        def encode() -> EncodedEmbedding:
+            found: Any = self._embedder.encode(request, provider_model_id=provider_model_id, options=options)
             if not isinstance(found, EncodedEmbedding):
                 raise WrongValueError(f"a {type(found).__name__}, no EncodedEmbedding")
             return EncodedEmbedding(checked_path(found.path), checked_body(found.body), checked_headers(found.headers))
 
+        return self._guard("embedder.encode", encode, sent=False)
+
     def decode(self, body: bytes, count: int) -> Vectors:
         """As the plugin's."""
-        with self._guard("embedder.decode", sent=True):
-            return checked_vectors(self._embedder.decode(body, count), count)
+        return self._guard(
+            "embedder.decode", lambda: checked_vectors(self._embedder.decode(body, count), count), sent=True
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from libs.core.provider_types import ProviderType
 from services.router.domain import features
@@ -53,37 +54,44 @@ class GuardedDialect:
 
     def features(self, options: Options, provider_model_id: str) -> int:
         """As the plugin's, of the bits that there are."""
+
+        def look_up() -> int:
+            found: Any = self._dialect.features(options, provider_model_id)
+            if not isinstance(found, int):
+                raise WrongValueError(f"features that are a {type(found).__name__}")
+            return found & features.ALL
+
         try:
-            with self._guard("features", sent=False):
-                found = self._dialect.features(options, provider_model_id)
-                if not isinstance(found, int):
-                    raise WrongValueError(f"features that are a {type(found).__name__}")
+            return self._guard("features", look_up, sent=False)
         except ProviderError:
             return 0
-        return found & features.ALL
 
     def takes_urls(self, request: Generation, options: Options, provider_model_id: str) -> frozenset[type[Media]]:
         """As the plugin's."""
+
+        def look_up() -> frozenset[type[Media]]:
+            return frozenset(self._dialect.takes_urls(request, options, provider_model_id))
+
         try:
-            with self._guard("takes_urls", sent=False):
-                return frozenset(self._dialect.takes_urls(request, options, provider_model_id))
+            return self._guard("takes_urls", look_up, sent=False)
         except ProviderError:
             return frozenset()
 
     def key_headers(self, key: str, options: Options) -> Mapping[str, str]:
         """As the plugin's."""
-        with self._guard("key_headers", sent=False):
-            return checked_headers(self._dialect.key_headers(key, options))
+        return self._guard("key_headers", lambda: checked_headers(self._dialect.key_headers(key, options)), sent=False)
 
     def token_request(self, key: str, options: Options, *, now: float) -> TokenRequest | None:
         """As the plugin's."""
-        with self._guard("token_request", sent=False):
-            return checked_token_request(self._dialect.token_request(key, options, now=now))
+        return self._guard(
+            "token_request",
+            lambda: checked_token_request(self._dialect.token_request(key, options, now=now)),
+            sent=False,
+        )
 
     def option_headers(self, options: Options) -> Mapping[str, str]:
         """As the plugin's."""
-        with self._guard("option_headers", sent=False):
-            return checked_headers(self._dialect.option_headers(options))
+        return self._guard("option_headers", lambda: checked_headers(self._dialect.option_headers(options)), sent=False)
 
     def encode(
         self,
@@ -95,8 +103,9 @@ class GuardedDialect:
         options: Options = NO_OPTIONS,
     ) -> EncodedRequest:
         """As the plugin's, its answers guarded too."""
-        with self._guard("encode", sent=False):
-            found = self._dialect.encode(
+
+        def encode() -> EncodedRequest:
+            found: Any = self._dialect.encode(
                 request,
                 provider_model_id=provider_model_id,
                 output_limit=output_limit,
@@ -112,27 +121,27 @@ class GuardedDialect:
                 checked_headers(found.headers),
             )
 
+        return self._guard("encode", encode, sent=False)
+
     @property
     def embedder(self) -> Embedder | None:
         """As the plugin's, guarded too."""
-        with self._guard("embedder", sent=False):
-            found = self._dialect.embedder
+        found = self._guard("embedder", lambda: self._dialect.embedder, sent=False)
         return None if found is None else GuardedEmbedder(found, self._guard)
 
     def models_path(self, options: Options) -> str:
         """As the plugin's."""
-        with self._guard("models_path", sent=False):
-            return checked_path(self._dialect.models_path(options))
+        return self._guard("models_path", lambda: checked_path(self._dialect.models_path(options)), sent=False)
 
     def decode_models(self, body: bytes) -> frozenset[str]:
         """As the plugin's."""
-        with self._guard("decode_models", sent=True):
-            return checked_ids(self._dialect.decode_models(body))
+        return self._guard("decode_models", lambda: checked_ids(self._dialect.decode_models(body)), sent=True)
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
         """As the plugin's; where it fails, an error of the provider with this status."""
         try:
-            with self._guard("classify", sent=False):
-                return self._guard.error(self._dialect.classify(status, headers, body))
+            return self._guard(
+                "classify", lambda: self._guard.error(self._dialect.classify(status, headers, body)), sent=False
+            )
         except ProviderError:
             return ProviderError(Reason.PROVIDER_ERROR, status=status)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from libs.telemetry.scrubbing import scrub_foreign_text
 from services.router.domain.errors import ProviderError, Reason
 from services.router.providers.guarded.values import WrongValueError
+
+T = TypeVar("T")
 
 _MAX_MESSAGE = 300
 _MAX_FRAMES = 20
@@ -60,15 +61,13 @@ class Guard:
         self._source = source
         self._report = report
 
-    @contextmanager
-    def __call__(self, part: str, *, sent: bool) -> Iterator[None]:
-        """A block of the plugin's code. What goes wrong in it leaves as ProviderError, without what it was about.
+    def __call__(self, part: str, run: Callable[[], T], *, sent: bool) -> T:
+        """What `run`, which is the plugin's code, returns. Raises ProviderError, without what it was about.
 
         `sent`: the provider may have worked already, and charge for it.
         """
-        failure: BaseException
         try:
-            yield
+            return run()
         except KeyboardInterrupt:
             raise
         except ProviderError as error:
@@ -76,8 +75,6 @@ class Guard:
         except BaseException as error:  # noqa: BLE001 - whatever a stranger's code does: SystemExit would end the router
             self._tell(part, error)
             failure = ProviderError(Reason.PROVIDER_BAD_RESPONSE, sent=sent)
-        else:
-            return
         # Outside of the handlers, so that it does not refer to what was raised: those frames hold keys and prompts.
         raise failure
 
