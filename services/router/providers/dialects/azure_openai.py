@@ -21,6 +21,7 @@ from services.router.providers.formats.chat_completions.answer_rules import Answ
 from services.router.providers.formats.chat_completions.dialect import ChatCompletionsDialect
 from services.router.providers.formats.chat_completions.quirks import NO_TIERS, OPENAI_QUIRKS, Quirks
 from services.router.providers.formats.chat_completions.response import ChatAnswers
+from services.router.providers.formats.openai_embeddings import OpenAIEmbedder
 from services.router.providers.formats.openai_errors import OPENAI_CODES, OPENAI_WORDS
 from services.router.providers.reading.error_table import ErrorTable
 
@@ -115,4 +116,12 @@ def _by_entra(options: Options) -> bool:
     return options.get("auth") == "entra"
 
 
-AZURE_OPENAI = AzureOpenAIDialect(id="azure_openai", requires_key=True, quirks=_DATED, errors=_ERRORS)
+AZURE_OPENAI = AzureOpenAIDialect(
+    id="azure_openai",
+    requires_key=True,
+    quirks=_DATED,
+    errors=_ERRORS,
+    embedder=OpenAIEmbedder(
+        base64=True, path=lambda options, provider_model_id: path_of("embeddings", provider_model_id, options)
+    ),
+)
