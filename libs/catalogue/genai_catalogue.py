@@ -28,6 +28,9 @@ _MOST_FOUND = 50_000
 # Some models have prices by date or by time of day.
 _REMEMBERED_FOR_S = 60.0
 
+# What the names of all models have that make vectors.
+_EMBEDDER = "embed"
+
 _Price = Decimal | TieredPrices | None
 
 
@@ -85,7 +88,9 @@ class GenaiCatalogue:
         price = model.get_prices(self._clock.now())
         tiered = [value for value in _relevant(price) if isinstance(value, TieredPrices)]
         limits = sorted({-1, *(tier.start for value in tiered for tier in value.tiers)})
-        tiers = [(above, _token_prices(price, above)) for above in limits]
+        # Models that make vectors are charged for their input only, and have no other price.
+        free_output = _EMBEDDER in model.id
+        tiers = [(above, _token_prices(price, above, free_output=free_output)) for above in limits]
         return tuple(_Tier(above=above, price=prices) for above, prices in tiers if prices is not None)
 
 
@@ -99,9 +104,11 @@ def _relevant(price: ModelPrice) -> tuple[_Price, ...]:
     )
 
 
-def _token_prices(price: ModelPrice, above: int) -> TokenPrices | None:
+def _token_prices(price: ModelPrice, above: int, *, free_output: bool) -> TokenPrices | None:
     """The prices of the tier of calls with more than `above` input tokens; None when they cannot be told."""
     uncached, cache_read, cache_write, output, reasoning = (_pico_usd(value, above) for value in _relevant(price))
+    if output is None and free_output:
+        output = PicoUsdPerToken(0)
     if uncached is None or output is None:
         return None
     return TokenPrices(

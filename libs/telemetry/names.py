@@ -78,6 +78,8 @@ FIELD_SPAN_ID: Final = "span_id"
 # The span of an RPC is called by its full method name without the first slash.
 SPAN_CHAT: Final = "chat"
 """One attempt at a provider; by convention followed by the model: `chat gpt-4o-mini`."""
+SPAN_EMBEDDINGS: Final = "embeddings"
+"""The same for vectors: `embeddings text-embedding-3-small`."""
 SPAN_PLAN: Final = "gatehouse.plan_route"
 SPAN_OPEN_KEY: Final = "gatehouse.open_key"
 SPAN_RESERVE: Final = "gatehouse.reserve"
@@ -135,6 +137,7 @@ ATTR_DEPENDENCY: Final = "gatehouse.dependency"
 
 # Values of attributes -------------------------------------------------------------------------------------------------
 OPERATION_CHAT: Final = "chat"
+OPERATION_EMBEDDINGS: Final = "embeddings"
 TOKEN_TYPE_INPUT: Final = "input"
 TOKEN_TYPE_OUTPUT: Final = "output"
 RPC_SYSTEM_GRPC: Final = "grpc"

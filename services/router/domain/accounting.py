@@ -14,7 +14,7 @@ class Reservation:
     """An attempt about to be sent: who calls what, and the most it can use. Known by tenant, operation_id, attempt.
 
     `price` is the model's own, None for the catalogue's. `experiment` and `arm` are those whose target this is, empty
-    when it is here by another rule.
+    when it is here by another rule. `embedding`: vectors are asked for, not an answer.
     """
 
     tenant: str
@@ -37,6 +37,7 @@ class Reservation:
     output_tokens_limit: int
     price: TokenPrices | None
     lapse_after_s: float
+    embedding: bool = False
 
 
 class AttemptOutcome(enum.Enum):

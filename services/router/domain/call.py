@@ -139,6 +139,7 @@ class Call(Generic[RequestT]):
                 output_limit=limit,
                 key=key,
                 reference=attempt.reference,
+                media_by_url=self._plan.size.by_url,
             )
             return attempt, dispatch
 
@@ -302,6 +303,7 @@ class Call(Generic[RequestT]):
             output_tokens_limit=limit,
             price=target.model.price if not target.model.price_is_catalogue else None,
             lapse_after_s=min(remaining_s + _LAPSE_MARGIN_S, _LONGEST_LAPSE_S),
+            embedding=isinstance(request, Embedding),
         )
 
     def _warnings(self, target: Target, usage: TokenCounts | None) -> tuple[str, ...]:

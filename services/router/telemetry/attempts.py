@@ -95,7 +95,7 @@ class TelemetryObserver:
         input_tokens = tokens.input_tokens + tokens.cache_read_tokens + tokens.cache_write_tokens
         output_tokens = tokens.output_tokens + tokens.reasoning_tokens
         common: dict[str, str | int] = {
-            names.ATTR_OPERATION_NAME: names.OPERATION_CHAT,
+            names.ATTR_OPERATION_NAME: names.OPERATION_EMBEDDINGS if reservation.embedding else names.OPERATION_CHAT,
             names.ATTR_PROVIDER_NAME: reservation.provider_type,
             names.ATTR_REQUEST_MODEL: reservation.provider_model_id,
         }
@@ -103,7 +103,7 @@ class TelemetryObserver:
             common[names.ATTR_ERROR_TYPE] = settlement.error_reason
         started = int(settlement.start_time * _NANO)
         span = self._telemetry.tracer.start_span(
-            f"{names.SPAN_CHAT} {reservation.provider_model_id}",
+            f"{names.SPAN_EMBEDDINGS if reservation.embedding else names.SPAN_CHAT} {reservation.provider_model_id}",
             kind=SpanKind.CLIENT,
             start_time=started,
             attributes={

@@ -71,6 +71,12 @@ def test_a_model_without_output_price_has_none(clock: FakeClock, monkeypatch: py
     assert catalogue.find("openai", "m", input_tokens=1) is None
 
 
+def test_a_model_that_makes_vectors_costs_its_input_only(clock: FakeClock) -> None:
+    price = GenaiCatalogue(clock).find("openai", "text-embedding-3-small", input_tokens=100)
+    assert as_tuple(price) == (20_000, 20_000, 20_000, 0, 0)
+    assert GenaiCatalogue(clock).find("openai", "text-embedding-3-large", input_tokens=100) is not None
+
+
 def test_missing_buckets_cost_what_input_and_output_cost(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     catalogue = catalogue_of(clock, monkeypatch, ModelPrice(input_mtok=Decimal(1), output_mtok=Decimal(2)))
     expected = (1_000_000, 1_000_000, 1_000_000, 2_000_000, 2_000_000)

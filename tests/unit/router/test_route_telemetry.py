@@ -14,6 +14,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from libs.core.resource_names import Owner
 from libs.telemetry.telemetry import Telemetry, configure, recording
+from services.router.domain.configuration import Capabilities
+from services.router.domain.embedding import Embedding
 from services.router.domain.preference import Preferences
 from services.router.telemetry.attempts import TelemetryObserver
 from services.router.telemetry.lately import Lately
@@ -60,6 +62,15 @@ def counted(metrics: InMemoryMetricReader, name: str) -> list[tuple[dict[str, An
 async def call(world: World, telemetry: Telemetry, observer: TelemetryObserver | None = None) -> None:
     world.observer = observer or TelemetryObserver(telemetry)  # type: ignore[assignment]
     await world.generator().generate(ask("a secret question"), context())
+
+
+async def test_vectors_and_answers_are_told_apart(telemetry: Telemetry, metrics: InMemoryMetricReader) -> None:
+    both = provider("one", models=[model("a"), model("b", capabilities=Capabilities(embeddings=True))])
+    world = World(config=FakeConfig(configuration([both])))
+    await call(world, telemetry)
+    await world.embeddings().embed(Embedding(inputs=("a secret text",)), context())
+    found = [attributes["gen_ai.operation.name"] for attributes, _ in counted(metrics, "gatehouse.attempts")]
+    assert sorted(found) == ["chat", "embeddings"]
 
 
 async def test_a_passed_over_preference_is_one_line_and_one_count(
