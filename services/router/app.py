@@ -38,6 +38,7 @@ from services.router.domain.probe import Prober
 from services.router.domain.routing.usability import ProviderTypes
 from services.router.providers.base import Dialect
 from services.router.providers.http.access_tokens import AccessTokens
+from services.router.providers.http.media import MediaFetcher, MediaLimits
 from services.router.providers.http.model_lists import HttpModelLists
 from services.router.providers.http.remembered_names import RememberedNames
 from services.router.providers.http.session import HttpProviderSession
@@ -87,6 +88,7 @@ async def compose(settings: Settings, service: Service) -> None:
             idle_s=settings.idle_timeout_s,
         ),
         tokens=tokens,
+        media=_media_fetcher(settings, service, lookup),
     )
     service.on_close("providers", providers.aclose)
 
@@ -181,6 +183,13 @@ def _access_tokens(settings: Settings, service: Service, http: VettedHttp) -> Ac
     tokens = AccessTokens(http, issuers, connect_s=settings.connect_timeout_s)
     service.on_close("access tokens", tokens.aclose)
     return tokens
+
+
+def _media_fetcher(settings: Settings, service: Service, lookup: NameLookup) -> MediaFetcher:
+    # With connections of its own: where providers may live is no place for every caller's URLs.
+    http = VettedHttp(EndpointRules(allowed=settings.allowed_media_endpoints), lookup)
+    service.on_close("connections to media", http.aclose)
+    return MediaFetcher(http, MediaLimits(connect_s=settings.connect_timeout_s))
 
 
 def _planner(settings: Settings, config: ConfigurationWatcher, types: ProviderTypes, chance: random.Random) -> Planner:

@@ -76,6 +76,10 @@ class Settings(ServerSettings):
     networks, each with `:port` or without, separated by commas. provider_config must be told the same."""
     allow_loopback_endpoints: bool = False
     """Whether providers may live on this machine (localhost, 127.0.0.0/8, ::1), also by plain http. For local use."""
+    allowed_media_endpoints: AllowedEndpoints = ()
+    """Places inside the network that images, sounds and documents may be fetched from, which callers name by URL and not
+    every provider fetches itself; in the form of `allowed_endpoints`, whose places are not among them: those are for
+    who configures providers, these for everybody who calls. Always by https."""
 
     max_attempts: int = Field(default=6, ge=1, le=100)
     """Attempts of one call over all targets."""

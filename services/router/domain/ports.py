@@ -154,7 +154,8 @@ ReserveResult = Granted | GatehouseError
 class Dispatch(Generic[RequestT]):
     """One attempt as the providers' session needs it.
 
-    `reference` names it to the provider: `operation/attempt`. `output_limit` None sends no limit.
+    `reference` names it to the provider: `operation/attempt`. `output_limit` None sends no limit. `media_by_url`: the
+    request may name media by URL, which not every provider fetches itself.
     """
 
     target: Target
@@ -162,6 +163,7 @@ class Dispatch(Generic[RequestT]):
     output_limit: int | None
     key: Secret | None
     reference: str
+    media_by_url: bool = False
 
 
 class ProviderStream(Protocol):

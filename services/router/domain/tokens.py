@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from services.router.domain.call_request import CallRequest
 from services.router.domain.embedding import Embedding
-from services.router.domain.generation import Generation, JsonSchemaFormat, Text
+from services.router.domain.generation import JsonSchemaFormat, Text
 from services.router.domain.weighing import Weights
 
 DEFAULT_OUTPUT_LIMIT = 4096
@@ -30,7 +30,7 @@ class RequestSize(NamedTuple):
     `together_bytes` are those of its texts that have to fit a context together, whatever is left out for a target.
     `most_media_tokens` and `usual_media_tokens` are those of all that is no text; `kinds` are the features that its
     conversation makes use of, as bits of `features`. `traced`: it has reasoning or signatures, which go back only to
-    where they came from.
+    where they came from. `by_url`: some of its media are named by URL.
     """
 
     text_bytes: int
@@ -41,6 +41,7 @@ class RequestSize(NamedTuple):
     usual_media_tokens: int = 0
     kinds: int = 0
     traced: bool = False
+    by_url: bool = False
 
     @property
     def most_input_tokens(self) -> int:
@@ -64,7 +65,16 @@ def measure(request: CallRequest) -> RequestSize:
         # Each text is read by itself: only the longest has to fit.
         lengths = [_length(text) for text in request.inputs]
         return RequestSize(sum(lengths), 0, len(lengths), max(lengths, default=0))
-    texts, weights = _conversation(request)
+    texts, weights = 0, None
+    for message in request.messages:
+        for part in message.parts:
+            if isinstance(part, Text):
+                text = part.text
+                texts += len(text) if text.isascii() else len(text.encode())
+            else:
+                if weights is None:
+                    weights = Weights()
+                weights.add(part)
     whole = texts
     for tool in request.tools:
         whole += len(tool.name) + _length(tool.description) + _length(tool.parameters_json)
@@ -86,26 +96,13 @@ def measure(request: CallRequest) -> RequestSize:
         weights.usual_tokens,
         weights.kinds,
         weights.traced,
+        weights.by_url,
     )
 
 
 def usual_output_tokens(*, text_bytes: int, deltas: int) -> int:
     """A likely number of output tokens: providers send about one token per delta, and none more than they have."""
     return max(deltas, -(-text_bytes // _USUAL_BYTES_PER_TOKEN))
-
-
-def _conversation(request: Generation) -> tuple[int, Weights | None]:
-    """The bytes of the texts, and what the other parts weigh; None without any."""
-    size, weights = 0, None
-    for message in request.messages:
-        for part in message.parts:
-            if isinstance(part, Text):
-                size += _length(part.text)
-            else:
-                if weights is None:
-                    weights = Weights()
-                weights.add(part)
-    return size, weights
 
 
 def _length(text: str) -> int:

@@ -54,11 +54,11 @@ _USUAL_PAGES_BY_URL = 5
 class Weights:
     """Adds up the parts that are no text.
 
-    `text_bytes` are the texts inside them, `kept_bytes` those of them that every target is sent that can do what the
-    call needs. `kinds` and `traced` are as in RequestSize.
+    `by_url`: some media are named by URL. `text_bytes` are the texts inside them, `kept_bytes` those of them that every
+    target is sent that can do what the call needs. `kinds` and `traced` are as in RequestSize.
     """
 
-    __slots__ = ("images", "kept_bytes", "kinds", "most_tokens", "text_bytes", "traced", "usual_tokens")
+    __slots__ = ("by_url", "images", "kept_bytes", "kinds", "most_tokens", "text_bytes", "traced", "usual_tokens")
 
     def __init__(self) -> None:
         self.text_bytes = 0
@@ -68,6 +68,7 @@ class Weights:
         self.usual_tokens = 0
         self.kinds = 0
         self.traced = False
+        self.by_url = False
 
     def add(self, part: Part) -> None:  # noqa: PLR0912 - one case for each kind of part
         """Count a part."""
@@ -86,13 +87,16 @@ class Weights:
                 if part.signature is not None:
                     self._add_signature(part.signature)
             case Image():
+                self.by_url |= part.url is not None
                 self.kinds |= features.IMAGES
                 self.images += 1
                 self._tokens(MOST_IMAGE_TOKENS, USUAL_IMAGE_TOKENS)
             case Audio():
+                self.by_url |= part.url is not None
                 self.kinds |= features.AUDIO
                 self._tokens(most_audio_tokens(part), _usual_audio_tokens(part))
             case Document():
+                self.by_url |= part.url is not None
                 self.kinds |= features.DOCUMENTS
                 self._add_document(part)
             case Reasoning():

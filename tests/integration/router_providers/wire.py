@@ -24,6 +24,7 @@ from services.router.domain.generation import Generation, Message, ProviderEvent
 from services.router.domain.ports import Dispatch
 from services.router.domain.routing.causes import Rule
 from services.router.domain.routing.route_plan import Target
+from services.router.domain.tokens import measure
 from services.router.providers.http.session import HttpProviderSession
 from services.router.providers.http.timers import Timers
 from services.router.providers.http.vetted_http import VettedHttp
@@ -228,6 +229,7 @@ def dispatch(
         output_limit=output_limit,
         key=Secret(key.encode()) if key is not None else None,
         reference="operation/1",
+        media_by_url=measure(request).by_url,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import aiohttp
 
@@ -18,6 +18,7 @@ from services.router.providers.base import Dialect, EncodedEmbedding, EncodedReq
 from services.router.providers.http.access_tokens import AccessTokens
 from services.router.providers.http.answer_stream import HttpProviderStream
 from services.router.providers.http.credentials import Credential, credential_headers
+from services.router.providers.http.media import MediaFetcher
 from services.router.providers.http.responses import HTTP_OK, failure, whole_body
 from services.router.providers.http.timers import Timers
 from services.router.providers.http.transport import translated, within
@@ -51,7 +52,7 @@ class HttpProviderSession:
 
     Nothing is retried here and no redirect is followed. An answer over `max_answer_bytes` is refused; one with
     vectors, of which each has its share of the room, over `max_vectors_bytes`. `tokens` are those got for keys that are
-    not sent themselves.
+    not sent themselves; `media` fetches what callers name by URL and providers do not fetch.
     """
 
     def __init__(
@@ -63,12 +64,14 @@ class HttpProviderSession:
         max_answer_bytes: int = 64 * 1024 * 1024,
         max_vectors_bytes: int = 256 * 1024 * 1024,
         tokens: AccessTokens | None = None,
+        media: MediaFetcher | None = None,
     ) -> None:
         self._http = http
         self._dialects = dialects
         self._timers = timers
         self._max_answer_bytes = max_answer_bytes
         self._tokens = tokens or AccessTokens(http)
+        self._media = media or MediaFetcher(http)
         self._max_vectors_bytes = max_vectors_bytes
         self._lingering: set[asyncio.Task[None]] = set()
 
@@ -84,6 +87,8 @@ class HttpProviderSession:
         dialect = self._dialects[dispatch.target.provider.type]
         timers = self._timers.overridden(dispatch.target.provider.timeouts)
         timer, deadline = timers.start().for_first_event()
+        if dispatch.media_by_url:
+            dispatch = await self._with_media(dialect, dispatch, deadline)
         encoded = _encode(dialect, dispatch, stream=False)
         call = await self._call(dialect, dispatch, encoded, timer, deadline)
         body = await within(timer, deadline, self._whole_answer(call, timers, self._max_answer_bytes))
@@ -95,6 +100,8 @@ class HttpProviderSession:
         timers = self._timers.overridden(dispatch.target.provider.timeouts)
         deadlines = timers.start()
         timer, deadline = deadlines.for_first_event()
+        if dispatch.media_by_url:
+            dispatch = await self._with_media(dialect, dispatch, deadline)
         encoded = _encode(dialect, dispatch, stream=True)
         call = await self._call(dialect, dispatch, encoded, timer, deadline)
         content_type = encoded.answers.stream_format.content_type
@@ -125,6 +132,14 @@ class HttpProviderSession:
         if dispatch.request.dimensions not in (None, len(vectors.vectors[0])):
             raise malformed()
         return vectors
+
+    async def _with_media(
+        self, dialect: Dialect, dispatch: Dispatch[Generation], deadline: float
+    ) -> Dispatch[Generation]:
+        """With the bytes of the media that the provider does not fetch itself. Raises ProviderError."""
+        target = dispatch.target
+        taken = dialect.takes_urls(dispatch.request, target.provider.options, target.model.provider_model_id)
+        return replace(dispatch, request=await self._media.fetch(dispatch.request, taken, deadline=deadline))
 
     async def _call(
         self, dialect: Dialect, dispatch: Dispatch[RequestT], encoded: _Encoded, timer: str, deadline: float

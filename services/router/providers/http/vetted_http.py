@@ -9,6 +9,7 @@ it connects to is that address, so a name that means something else a moment lat
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
@@ -31,6 +32,8 @@ _KEEPALIVE_S = 30
 # Of each IP version. Whoever owns a name may give it thousands, and aiohttp tries them all, most of them many times:
 # one request would be a flood of connections to whomever the name's owner likes.
 _MOST_ADDRESSES = 4
+_AFTER_AUTHORITY = re.compile(r"[/?#]")
+_INVISIBLE = re.compile(r"[^!-~]+")
 # Whom the request being sent is for: (host, port). The tasks that aiohttp connects in inherit it.
 _destination: ContextVar[tuple[str, int]] = ContextVar("destination")
 
@@ -83,6 +86,29 @@ class VettedHttp:
         _destination.set((host, port))
         return url
 
+    def anywhere(self, url: str) -> URL:
+        """The URL of the request that this task is about to send to a place that a caller named, as it stands there.
+
+        It may have a query, and what is no visible ASCII is percent-encoded. Raises ProviderError as `destination`.
+        """
+        base, rest = _split(url)
+        if origin_of(base) is None:
+            raise ProviderError(Reason.PROVIDER_BAD_RESPONSE)
+        if self._rules.url_problem(base) is not None:
+            raise ProviderError(Reason.PROVIDER_ADDRESS_REFUSED)
+        try:
+            destination = URL(base + rest, encoded=True)
+        except ValueError:
+            raise ProviderError(Reason.PROVIDER_BAD_RESPONSE) from None
+        _destination.set(host_and_port(base))
+        return destination
+
+    @staticmethod
+    def host_of(url: str) -> str | None:
+        """The host in `url`, for people; None when it has none that could be called."""
+        base, _ = _split(url)
+        return None if origin_of(base) is None else host_and_port(base)[0]
+
     def _judged(self, base_url: str, path: str) -> tuple[URL, str, int]:
         if origin_of(base_url) is None:
             raise ProviderError(Reason.PROVIDER_BAD_RESPONSE)
@@ -102,6 +128,18 @@ class VettedHttp:
         if where[1] != port or self._rules.address_problem(host, port, address) is not None:
             raise AddressRefused
         return socket.socket(family, kind, protocol)
+
+
+def _split(url: str) -> tuple[str, str]:
+    """`scheme://host:port`, and what follows but for the fragment, in visible ASCII."""
+    scheme, separator, rest = url.partition("://")
+    authority = _AFTER_AUTHORITY.split(rest, maxsplit=1)[0]
+    path = rest[len(authority) :].partition("#")[0]
+    return scheme + separator + authority, _INVISIBLE.sub(_percent_encoded, path)
+
+
+def _percent_encoded(match: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in match.group().encode("utf-8", "replace"))
 
 
 class _VettedResolver(AbstractResolver):
