@@ -118,7 +118,7 @@ class AnthropicMessages(Dialect):
         """Blocks begin, grow and stop, one after the other."""
         message = {**_message(question, answer), "content": [], "stop_reason": None, "stop_sequence": None}
         if answer.with_usage:
-            message["usage"] = _usage(question, answer, 1, thinking=0)
+            message["usage"] = _usage(question, answer, min(1, answer.completion_tokens), thinking=0)
         opening = _event("message_start", message=message) + _event("ping")
         blocks = _Blocks()
         hidden = 0

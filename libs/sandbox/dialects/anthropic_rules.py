@@ -110,7 +110,7 @@ def url_of(source: Json, where: str) -> None:
 
 
 def heeded(schema: object) -> object:
-    """A schema with the bounds that its descriptions tell in the words of Anthropic's SDK, as a good model heeds them."""
+    """A schema with the bounds its descriptions tell in the words of Anthropic's SDK, as a good model heeds them."""
     if isinstance(schema, list):
         return [heeded(each) for each in schema]
     if not isinstance(schema, dict):
