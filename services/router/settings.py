@@ -77,9 +77,9 @@ class Settings(ServerSettings):
     allow_loopback_endpoints: bool = False
     """Whether providers may live on this machine (localhost, 127.0.0.0/8, ::1), also by plain http. For local use."""
     allowed_media_endpoints: AllowedEndpoints = ()
-    """Places inside the network that images, sounds and documents may be fetched from, which callers name by URL and not
-    every provider fetches itself; in the form of `allowed_endpoints`, whose places are not among them: those are for
-    who configures providers, these for everybody who calls. Always by https."""
+    """Places inside the network that images, sounds and documents may be fetched from, which callers name by URL and
+    not every provider fetches itself. In the form of `allowed_endpoints`, whose places are not among them: those are
+    for whoever configures providers, these for everybody who calls."""
 
     max_attempts: int = Field(default=6, ge=1, le=100)
     """Attempts of one call over all targets."""
