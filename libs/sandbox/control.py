@@ -1,4 +1,4 @@
-"""The sandbox's own endpoints: health, standing rules, the bill. They ask for no key, so keep it on loopback."""
+"""The sandbox's own endpoints: health, rules, the bill, a service account. No key: keep it on loopback."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from aiohttp import web
 
 from libs.sandbox.bill import Bill
 from libs.sandbox.dialect import Refusal
+from libs.sandbox.dialects.google_tokens import google_service_account
 from libs.sandbox.rules import RuleBook, read_rules
 
 
@@ -19,6 +20,8 @@ async def respond(request: web.BaseRequest, rules: RuleBook, bill: Bill) -> web.
             return web.Response(body=bill.as_json_lines(), content_type="application/x-ndjson")
         case ("GET" | "POST" | "DELETE") as method, "/_sandbox/rules":
             return await _rules(request, method, rules)
+        case "GET", "/_sandbox/google_service_account":
+            return _json(google_service_account().encode())
         case _:
             return None
 

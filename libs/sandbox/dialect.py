@@ -301,6 +301,10 @@ class Dialect:
         """What the provider says to a request without a key."""
         return self.standard_refusal(401, None, "")
 
+    def wrong_key(self) -> Refusal:
+        """What the provider says to a request with a key that is none."""
+        return self.standard_refusal(401, None, "")
+
     def unknown(self, method: str, path: str, status: int) -> Refusal:
         """What the provider says to a path (404) or a method (405) that it does not know."""
         return Refusal(status, f"Invalid URL ({method} {path[:200]})")

@@ -247,7 +247,7 @@ class Sandbox:
             if dialect.requires_key:
                 raise dialect.no_key()
         elif not key.startswith(self._key_prefix) or len(key) == len(self._key_prefix):
-            raise dialect.standard_refusal(401, None, "")
+            raise dialect.wrong_key()
 
     def _check_model(self, model: str, dialect: Dialect) -> None:
         if not model.startswith(MODEL_PREFIX) and model not in self.models:

@@ -9,12 +9,13 @@ from services.router.domain.routing.usability import ProviderTypes
 from services.router.providers.base import Dialect
 from services.router.providers.dialects.anthropic import ANTHROPIC
 from services.router.providers.dialects.azure_openai import AZURE_OPENAI
+from services.router.providers.dialects.gemini import GEMINI
 from services.router.providers.dialects.ollama import OLLAMA
 from services.router.providers.dialects.openai import OPENAI
 from services.router.providers.dialects.openai_compatible import OPENAI_COMPATIBLE
 
 DIALECTS: Mapping[str, Dialect] = MappingProxyType(
-    {dialect.id: dialect for dialect in (OPENAI, OPENAI_COMPATIBLE, OLLAMA, ANTHROPIC, AZURE_OPENAI)}
+    {dialect.id: dialect for dialect in (OPENAI, OPENAI_COMPATIBLE, OLLAMA, ANTHROPIC, AZURE_OPENAI, GEMINI)}
 )
 
 

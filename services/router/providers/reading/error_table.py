@@ -44,8 +44,8 @@ class ErrorTable:
 
     `codes`: what stands in its fields `code_fields`, and in the fields `detail_fields` of the entries of its `details`.
     `words`: what its message holds, lower case, for causes it tells in words only; they count where the status is in
-    `worded_statuses` and no code said more. `status_names`: what stands in its field `status` where that names no more
-    than the HTTP status does. `statuses`: where it means something else than HTTP.
+    `worded_statuses` and no code said more. `status_names`: what stands in its field `status` where that names the
+    HTTP status, for errors that come without one. `statuses`: where it means something else than HTTP.
     """
 
     codes: Mapping[str, Reason]
@@ -65,7 +65,6 @@ class ErrorTable:
         reason = (
             self._by_code(error)
             or (self._by_words(message) if status in self.worded_statuses else None)
-            or self._by_name(error)
             or self._by_status(status)
         )
         return ProviderError(
@@ -83,8 +82,7 @@ class ErrorTable:
         reason = (
             self._by_code(fields)
             or (self._by_words(_message(fields)) if status is None or status in self.worded_statuses else None)
-            or self._by_name(fields)
-            or (self._by_status(status) if status is not None else None)
+            or (self._by_name(fields) if status is None else self._by_status(status))
         )
         return ProviderError(
             reason or Reason.PROVIDER_ERROR, status=_OK, sent=True, retry_after_s=retry_after_s({}, fields)
