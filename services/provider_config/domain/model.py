@@ -10,6 +10,9 @@ from libs.core.resource_names import ModelName
 from services.provider_config.domain.catalogue import Catalogue
 from services.provider_config.domain.etag import etag_of
 
+# In the names of nearly all models that turn texts into vectors: text-embedding-3-small, nomic-embed-text.
+_VECTORS = "embed"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelPrice:
@@ -45,7 +48,8 @@ class ModelSettings:
         capabilities = self.capabilities
         if capabilities is None:
             abilities = known.capabilities
-            capabilities = provider_type.capabilities if abilities is None else Capabilities.named(abilities)
+            named = Capabilities.named(abilities) if abilities is not None else None
+            capabilities = named or _likely(provider_model_id, provider_type.capabilities)
         return replace(
             self,
             provider_model_id=provider_model_id,
@@ -80,3 +84,10 @@ class Model:
 def _first(given: int | None, known: int | None) -> int:
     """What was given, else what is known, else 0, which means unknown."""
     return given if given is not None else known or 0
+
+
+def _likely(provider_model_id: str, carried: Capabilities) -> Capabilities:
+    """What a model can do of which nothing is known: all that its type carries, of one of the two kinds of models."""
+    if carried.embeddings and _VECTORS in provider_model_id.lower():
+        return Capabilities(embeddings=True)
+    return replace(carried, embeddings=False)

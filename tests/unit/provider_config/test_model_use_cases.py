@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -50,8 +51,13 @@ async def _update(store: MemoryStore, etag: str = "", **values: Any) -> Any:
 async def test_a_model_gets_its_providers_defaults(store: MemoryStore) -> None:
     model = await _create(store)
     assert model.settings.provider_model_id == "gpt-4o"
-    assert model.settings.capabilities == PROVIDER_TYPES["openai"].capabilities
+    assert model.settings.capabilities == replace(PROVIDER_TYPES["openai"].capabilities, embeddings=False)
     assert model == await store.read(partial(get_model, name=_NAME))
+
+
+async def test_a_model_whose_name_tells_of_vectors_gives_those_and_nothing_else(store: MemoryStore) -> None:
+    model = await _create(store, provider_model_id="Nomic-Embed-Text")
+    assert model.settings.capabilities == Capabilities(embeddings=True)
 
 
 async def test_a_model_that_can_do_nothing_stays_so(store: MemoryStore) -> None:

@@ -22,8 +22,8 @@ ANTHROPIC = ProviderType(
             "pattern": "^[a-z0-9-]{1,64}(,[a-z0-9-]{1,64}){0,15}$",
         },
         "thinking": one_of(
-            "How models are told to think, where it cannot be told by their names: with a budget of tokens, or by "
-            "effort.",
+            "How models are told to think, whatever their names say: with a budget of tokens, or by effort. Unset: by "
+            "the generation that a model's name tells, the newest in doubt.",
             "budget",
             "adaptive",
         ),

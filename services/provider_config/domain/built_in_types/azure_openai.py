@@ -8,18 +8,32 @@ from services.provider_config.domain.built_in_types.option_schemas import one_of
 AZURE_OPENAI = ProviderType(
     id="azure_openai",
     display_name="Azure OpenAI",
-    description="OpenAI's models on Azure: models are deployments, each called as you named it.",
+    description="OpenAI's models on Azure: each is a deployment, whose name is the model's `provider_model_id`.",
     requires_key=True,
     capabilities=Capabilities(
-        streaming=True, tools=True, json_schema=True, images=True, reasoning=True, embeddings=True
+        streaming=True,
+        tools=True,
+        json_schema=True,
+        images=True,
+        audio=True,
+        documents=True,
+        reasoning=True,
+        embeddings=True,
     ),
     options={
         "api_version": {
             "type": "string",
-            "description": "The version of the API: a date such as `2024-10-21`.",
+            "description": "The version of the API. A date such as `2024-10-21`, the default, puts the deployment into "
+            "the path; `v1`, `preview` and `latest` are the API without it, which carries documents and tiers too.",
             "examples": ["2024-10-21", "v1"],
             "pattern": "^(v1|preview|latest|[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?)$",
         },
-        "auth": one_of("What the key is.", "api_key", "entra", default="api_key"),
+        "auth": one_of(
+            "What the key is: an API key of the resource, or the JSON object of an application registered in Entra: "
+            '`{"tenant_id": …, "client_id": …, "client_secret": …}`.',
+            "api_key",
+            "entra",
+            default="api_key",
+        ),
     },
 )

@@ -23,14 +23,16 @@ GEMINI = ProviderType(
     ),
     options={
         "auth": one_of(
-            "What the key is: an API key, or the JSON of a service account's key, as Vertex AI asks for.",
+            "What the key is: an API key, or the JSON of a service account's key. With it calls go to Vertex AI "
+            "and `base_url` is `https://{location}-aiplatform.googleapis.com/v1/projects/{project}/locations/{location}/"
+            "publishers/google`.",
             "api_key",
             "service_account",
             default="api_key",
         ),
         "thinking": one_of(
-            "How models are told to think, where it cannot be told by their names: with a budget of tokens, or by "
-            "level.",
+            "How models whose names do not tell are told to think, such as tuned ones: with a budget of tokens, or by "
+            "level, which is the default.",
             "budget",
             "level",
         ),

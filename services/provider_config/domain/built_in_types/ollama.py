@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from libs.core.provider_types import Capabilities, ProviderType
+from services.provider_config.domain.built_in_types.option_schemas import switch
 
 OLLAMA = ProviderType(
     id="ollama",
     display_name="Ollama",
-    description="A server of Ollama, and ollama.com.",
+    description="A server of Ollama, by its own API; ollama.com too, with a key.",
     default_base_url="http://localhost:11434",
     requires_key=False,
     capabilities=Capabilities(
@@ -28,10 +29,6 @@ OLLAMA = ProviderType(
             "examples": ["10m", "-1"],
             "pattern": "^(-1|0|[0-9]{1,9}(ms|s|m|h))$",
         },
-        "think": {
-            "type": "boolean",
-            "examples": [True, False],
-            "description": "Whether models think when a call does not say. Unset: as they do by themselves.",
-        },
+        "think": switch("Whether models think when a call does not say. Unset: as they do by themselves."),
     },
 )

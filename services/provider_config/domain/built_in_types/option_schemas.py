@@ -19,6 +19,6 @@ def one_of(description: str, *values: str, default: str | None = None) -> Mappin
     return schema
 
 
-def switch(description: str, *, default: bool) -> Mapping[str, Any]:
+def switch(description: str) -> Mapping[str, Any]:
     """The schema of what is on or off."""
-    return {"type": "boolean", "description": description, "default": default}
+    return {"type": "boolean", "description": description, "examples": [True, False]}
