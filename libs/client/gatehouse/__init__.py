@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gatehouse.aio import AsyncClient as AsyncClient
     from gatehouse.answers import Answer as Answer
+    from gatehouse.answers import Embeddings as Embeddings
     from gatehouse.answers import Event as Event
     from gatehouse.client import Client as Client
     from gatehouse.errors import (
@@ -80,17 +81,44 @@ if TYPE_CHECKING:
     from gatehouse.errors import (
         Unknown as Unknown,
     )
-    from gatehouse.messages import (
-        assistant as assistant,
+    from gatehouse.folding import (
+        AnswerBuilder as AnswerBuilder,
+    )
+    from gatehouse.folding import (
+        fold as fold,
+    )
+    from gatehouse.folding import (
+        fold_async as fold_async,
+    )
+    from gatehouse.media import (
+        attachment as attachment,
+    )
+    from gatehouse.media import (
+        audio as audio,
+    )
+    from gatehouse.media import (
+        document as document,
+    )
+    from gatehouse.media import (
+        image as image,
     )
     from gatehouse.messages import (
-        image as image,
+        assistant as assistant,
     )
     from gatehouse.messages import (
         json_schema as json_schema,
     )
     from gatehouse.messages import (
+        mcp_tool_result as mcp_tool_result,
+    )
+    from gatehouse.messages import (
+        mcp_tools as mcp_tools,
+    )
+    from gatehouse.messages import (
         system as system,
+    )
+    from gatehouse.messages import (
+        text as text,
     )
     from gatehouse.messages import (
         tool as tool,
@@ -108,11 +136,13 @@ __all__ = [
     "Aborted",
     "AlreadyExists",
     "Answer",
+    "AnswerBuilder",
     "AsyncClient",
     "Cancelled",
     "Client",
     "DataLoss",
     "DeadlineExceeded",
+    "Embeddings",
     "Event",
     "FailedPrecondition",
     "FieldViolation",
@@ -132,9 +162,17 @@ __all__ = [
     "Unimplemented",
     "Unknown",
     "assistant",
+    "attachment",
+    "audio",
+    "document",
+    "fold",
+    "fold_async",
     "image",
     "json_schema",
+    "mcp_tool_result",
+    "mcp_tools",
     "system",
+    "text",
     "tool",
     "tool_result",
     "user",
@@ -144,10 +182,26 @@ _MODULES = {
     "Answer": "answers",
     "AsyncClient": "aio",
     "Client": "client",
+    "Embeddings": "answers",
     "Event": "answers",
     "Profile": "profile",
     "ProfileError": "profile",
-    **dict.fromkeys(("assistant", "image", "json_schema", "system", "tool", "tool_result", "user"), "messages"),
+    **dict.fromkeys(("AnswerBuilder", "fold", "fold_async"), "folding"),
+    **dict.fromkeys(("attachment", "audio", "document", "image"), "media"),
+    **dict.fromkeys(
+        (
+            "assistant",
+            "json_schema",
+            "mcp_tool_result",
+            "mcp_tools",
+            "system",
+            "text",
+            "tool",
+            "tool_result",
+            "user",
+        ),
+        "messages",
+    ),
 }
 
 

@@ -21,9 +21,10 @@ from gatehouse.aio_resources import (
     AsyncUsage,
 )
 from gatehouse.aio_sending import AsyncSender, AsyncTokenSource
-from gatehouse.answers import Answer, Event
+from gatehouse.answers import Answer, Embeddings, Event
 from gatehouse.connection import DEFAULT_TIMEOUT_S, Connection
-from gatehouse.operations import generation, health
+from gatehouse.operations import embedding, generation, health
+from gatehouse.operations.embedding import EmbeddingOptions
 from gatehouse.operations.generation import GenerationOptions
 from gatehouse.profile import load_profile
 from gatehouse.router.v1.generation_service_pb2 import EstimateCostResponse, ExplainRouteResponse
@@ -85,6 +86,10 @@ class AsyncClient:
         until then is charged.
         """
         return self._sender.stream(generation.stream(prompt, **options))
+
+    async def embed(self, texts: str | Sequence[str], /, **options: Unpack[EmbeddingOptions]) -> Embeddings:
+        """Turn texts into vectors, one for each in their order."""
+        return await self._sender.send(embedding.embed(texts, **options))
 
     async def explain(self, prompt: str | None = None, /, **options: Unpack[GenerationOptions]) -> ExplainRouteResponse:
         """Which targets such a call would try, in order, and why the others are left out. Nothing is called."""

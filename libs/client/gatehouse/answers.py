@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from gatehouse.money import nano_usd
 from gatehouse.router.v1.generation_pb2 import Outcome, RouteTrace
 from gatehouse.router.v1.generation_service_pb2 import (
+    ReasoningDelta,
     Started,
     StreamGenerateResponse,
     ToolArgumentsDelta,
@@ -15,7 +17,9 @@ from gatehouse.router.v1.generation_service_pb2 import (
 )
 from gatehouse.router.v1.message_pb2 import Message, ToolCall
 
-EventKind = Literal["started", "text_delta", "tool_call_started", "tool_arguments_delta", "completed"]
+EventKind = Literal[
+    "started", "reasoning_delta", "text_delta", "tool_call_started", "tool_arguments_delta", "completed"
+]
 
 
 def cost_nano_usd(outcome: Outcome) -> int | None:
@@ -25,7 +29,11 @@ def cost_nano_usd(outcome: Outcome) -> int | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A whole answer. `message` can go into the next call's `messages`; `outcome` says who served and what it took."""
+    """A whole answer. `message` can go into the next call's `messages`; `outcome` says who served and what it took.
+
+    Sent back as it is, `message` carries the model's own thoughts along, which some providers want with the results of
+    tools; whoever else the call goes to does not see them.
+    """
 
     message: Message
     outcome: Outcome
@@ -34,6 +42,11 @@ class Answer:
     def text(self) -> str:
         """The text, empty when the model only called tools."""
         return "".join(part.text for part in self.message.parts)
+
+    @property
+    def reasoning(self) -> str:
+        """What the model thought, as far as its provider shows it."""
+        return "".join(part.reasoning.text for part in self.message.parts)
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
@@ -57,6 +70,27 @@ class Answer:
         return self.text
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embeddings:
+    """Vectors, one for each text in the order they were given; `outcome` says who made them and what it took.
+
+    The vectors are read where they lie: `list(vector)` or `numpy.array(vector)` makes a copy of one.
+    """
+
+    vectors: Sequence[Sequence[float]]
+    outcome: Outcome
+
+    @property
+    def trace(self) -> RouteTrace:
+        """How the targets were chosen, as of an Answer."""
+        return self.outcome.trace
+
+    @property
+    def cost_nano_usd(self) -> int | None:
+        """What they cost, in nano-USD; None when no price or usage is known."""
+        return cost_nano_usd(self.outcome)
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One event of a streamed answer: first `started`, then deltas, last `completed`. `raw` is the message itself."""
@@ -72,6 +106,16 @@ class Event:
     def text(self) -> str:
         """The next piece of text; empty for every other event."""
         return self.raw.text_delta
+
+    @property
+    def reasoning(self) -> str:
+        """The next piece of what the model thinks; empty for every other event."""
+        return self.raw.reasoning_delta.text
+
+    @property
+    def reasoning_delta(self) -> ReasoningDelta | None:
+        """The same with the provider's signature."""
+        return self.raw.reasoning_delta if self.raw.HasField("reasoning_delta") else None
 
     @property
     def started(self) -> Started | None:

@@ -7,9 +7,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, Unpack
 
-from gatehouse.answers import Answer, Event
+from gatehouse.answers import Answer, Embeddings, Event
 from gatehouse.connection import DEFAULT_TIMEOUT_S, Connection
-from gatehouse.operations import generation, health
+from gatehouse.operations import embedding, generation, health
+from gatehouse.operations.embedding import EmbeddingOptions
 from gatehouse.operations.generation import GenerationOptions
 from gatehouse.profile import load_profile
 from gatehouse.resources import (
@@ -100,6 +101,13 @@ class Client:
         Leaving the loop or closing the generator cancels the call; what was used until then is charged.
         """
         return self._sender.stream(generation.stream(prompt, **options))
+
+    def embed(self, texts: str | Sequence[str], /, **options: Unpack[EmbeddingOptions]) -> Embeddings:
+        """Turn texts into vectors, one for each in their order.
+
+        client.embed(["bread", "butter"], model="text-embedding-3-small").vectors[0]
+        """
+        return self._sender.send(embedding.embed(texts, **options))
 
     def explain(self, prompt: str | None = None, /, **options: Unpack[GenerationOptions]) -> ExplainRouteResponse:
         """Which targets such a call would try, in order, and why the others are left out. Nothing is called."""

@@ -7,8 +7,16 @@ from typing import Literal, TypedDict, Unpack
 
 from gatehouse.answers import Answer, Event
 from gatehouse.messages import json_schema, system, user
+from gatehouse.operations.enum_words import named
 from gatehouse.operations.operation import Listing, Operation, Page, operation, whole
-from gatehouse.router.v1.generation_pb2 import FallbackPolicy, Generation
+from gatehouse.router.v1.generation_pb2 import (
+    Compatibility,
+    FallbackPolicy,
+    Generation,
+    ReasoningEffort,
+    ReasoningRequest,
+    ServiceTier,
+)
 from gatehouse.router.v1.generation_service_pb2 import (
     AvailableModel,
     EstimateCostRequest,
@@ -27,6 +35,9 @@ from gatehouse.router.v1.message_pb2 import JsonFormat, Message, ResponseFormat,
 _SERVICE = "/gatehouse.router.v1.GenerationService"
 DEFAULT_TIMEOUT_S = 60.0
 
+Effort = Literal["none", "low", "medium", "high", "max"]
+"""How much a model thinks, in words."""
+
 
 class GenerationOptions(TypedDict, total=False):
     """Everything a call to a model can say; what is left out is Gatehouse's or the provider's choice.
@@ -37,7 +48,14 @@ class GenerationOptions(TypedDict, total=False):
     - `tools` (see `gatehouse.tool`), `tool_choice`: `auto`, `required`, `none` or the name of a tool,
       `parallel_tool_calls`.
     - `response_format`: `json`, a JSON Schema, or what `gatehouse.json_schema` gives.
-    - `max_output_tokens`, `temperature`, `top_p`, `stop`, `seed`: sampling, passed on as given.
+    - `max_output_tokens`, `temperature`, `top_p`, `top_k`, `frequency_penalty`, `presence_penalty`, `stop`, `seed`:
+      sampling, passed on as given.
+    - `reasoning`: how much the model thinks first: `none`, `low`, `medium`, `high`, `max`, or a number of tokens;
+      `hide_reasoning`: leave the thoughts out of the answer.
+    - `compatibility`: what happens with what a target cannot do: `strict` (the usual) leaves the target out, `drop`
+      leaves that out of the request and says so in `outcome.warnings`.
+    - `service_tier`: how urgent: `auto`, `standard`, `flex` or `priority`. `prompt_cache_key`: calls with the same one
+      share a provider's prompt cache. `end_user`: who it is for, in your own words but no personal data.
     - `task`: what it is for; routes and preferences go by it. `labels`, `request_id`: kept in the usage record.
     - `session`: what conversation it belongs to: its calls go to the target that served it last, so that the provider's
       prompt cache helps.
@@ -59,6 +77,15 @@ class GenerationOptions(TypedDict, total=False):
     top_p: float
     stop: str | Sequence[str]
     seed: int
+    top_k: int
+    frequency_penalty: float
+    presence_penalty: float
+    reasoning: Effort | int
+    hide_reasoning: bool
+    compatibility: Literal["strict", "drop"]
+    service_tier: Literal["auto", "standard", "flex", "priority"]
+    end_user: str
+    prompt_cache_key: str
     task: str
     session: str
     labels: Mapping[str, str]
@@ -155,7 +182,7 @@ def build(prompt: str | None, options: GenerationOptions) -> Generation:
         messages=messages,
         provider=options.get("provider", ""),
         model=options.get("model", ""),
-        fallback=_fallback(options.get("fallback")),
+        fallback=fallback_policy(options.get("fallback")),
         tools=options.get("tools", ()),
         tool_choice=_tool_choice(options.get("tool_choice")),
         parallel_tool_calls=options.get("parallel_tool_calls"),
@@ -169,13 +196,38 @@ def build(prompt: str | None, options: GenerationOptions) -> Generation:
         session=options.get("session", ""),
         labels=options.get("labels", {}),
         request_id=options.get("request_id", ""),
+        reasoning=_reasoning(options),
+        compatibility=compatibility_of(options.get("compatibility")),
+        service_tier=named(ServiceTier, "service_tier", options.get("service_tier")),
+        top_k=options.get("top_k"),
+        frequency_penalty=options.get("frequency_penalty"),
+        presence_penalty=options.get("presence_penalty"),
+        end_user=options.get("end_user", ""),
+        prompt_cache_key=options.get("prompt_cache_key", ""),
     )
 
 
-def _fallback(allowed: bool | None) -> FallbackPolicy.ValueType:
+def compatibility_of(wanted: str | None) -> Compatibility.ValueType:
+    """What happens with what a target cannot do. Raises ValueError."""
+    return named(Compatibility, "compatibility", wanted)
+
+
+def fallback_policy(allowed: bool | None) -> FallbackPolicy.ValueType:
+    """Whether others may serve."""
     if allowed is None:
         return FallbackPolicy.FALLBACK_POLICY_UNSPECIFIED
     return FallbackPolicy.FALLBACK_POLICY_ANY if allowed else FallbackPolicy.FALLBACK_POLICY_NONE
+
+
+def _reasoning(options: GenerationOptions) -> ReasoningRequest | None:
+    amount, hide = options.get("reasoning"), options.get("hide_reasoning", False)
+    if amount is None:
+        if hide:
+            raise ValueError("hide_reasoning goes with reasoning: say how much the model is to think")
+        return None
+    if isinstance(amount, int):
+        return ReasoningRequest(budget_tokens=amount, hide=hide)
+    return ReasoningRequest(effort=named(ReasoningEffort, "reasoning", amount), hide=hide)
 
 
 def _tool_choice(choice: str | None) -> ToolChoice | None:
