@@ -57,6 +57,13 @@ class FieldChecks:
         elif _CONTROL.search(value):
             self.fail(field, "must not contain control characters")
 
+    def length(self, field: str, value: str, *, most: int, required: bool = False) -> None:
+        """`value` has at most `most` characters, whatever they are, and at least one when it is `required`."""
+        if required and not value:
+            self.fail(field, "is required")
+        elif len(value) > most:
+            self.fail(field, f"must have at most {most} characters, has {len(value)}")
+
     def count(self, field: str, values: Sized, *, most: int, least: int = 0) -> None:
         """`values` has `least` to `most` entries."""
         if len(values) < least:

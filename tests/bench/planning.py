@@ -22,7 +22,7 @@ from services.router.domain.preference import Choice, Preferences
 from services.router.domain.route import Arm, Experiment, Route, RouteTarget, Strategy, Tier
 from services.router.domain.routing.plan import Circumstances, plan_route
 from services.router.domain.routing.route_plan import RoutePlan
-from services.router.domain.routing.usability import ProviderTypes
+from services.router.providers.registry import DIALECTS, provider_types
 
 TARGETS = 20
 _SWEEPS = 8
@@ -133,7 +133,7 @@ def _planner(configuration: Configuration) -> Callable[[], RoutePlan]:
     circumstances = Circumstances(
         health=health,
         limits=ProviderLimiter(),
-        types=ProviderTypes(known=frozenset({"openai"}), keyless=frozenset()),
+        types=provider_types(DIALECTS),
         now=100.0,
         seed=7,
     )

@@ -3,46 +3,55 @@
 from __future__ import annotations
 
 import math
-import re
-from functools import lru_cache
 
-import jsonschema
-import orjson
-from gatehouse.router.v1 import generation_pb2, message_pb2
-from jsonschema.validators import Draft202012Validator
+from gatehouse.router.v1 import generation_pb2
 
 from libs.core.validation import FieldChecks
 from libs.rpc.context import RequestContext
 from services.router.api.call_fields import check_call_fields
-from services.router.api.messages import messages
+from services.router.api.messages import MAX_BREAKPOINTS, messages
+from services.router.api.tools import (
+    MAX_DESCRIPTION,
+    NAME,
+    NAME_RULE,
+    check_schema,
+    tool_choice_in,
+    tools_in,
+)
 from services.router.domain.call_context import CallContext
 from services.router.domain.generation import (
+    Effort,
     Generation,
     JsonFormat,
     JsonSchemaFormat,
-    NamedTool,
+    ReasoningRequest,
     ResponseFormat,
-    Tool,
-    ToolChoice,
-    ToolChoiceMode,
+    ServiceTier,
 )
 
-MAX_TOOLS = 128
 MAX_STOP = 4
 MAX_STOP_LENGTH = 256
-MAX_DESCRIPTION = 8192
-MAX_SCHEMA = 100_000
 MAX_TEMPERATURE = 2.0
 MAX_OUTPUT_TOKENS = 10_000_000
+MAX_PENALTY = 2.0
+MAX_BUDGET = 1_000_000
 MAX_SESSION = 128
+MAX_CACHE_KEY = 64
 REVISION_KEY = "gatehouse-revision"
 
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_NAME_RULE = "must be 1 to 64 characters of a-z, A-Z, 0-9, '_', '-'"
-_MODES = {
-    message_pb2.TOOL_CHOICE_MODE_AUTO: ToolChoiceMode.AUTO,
-    message_pb2.TOOL_CHOICE_MODE_REQUIRED: ToolChoiceMode.REQUIRED,
-    message_pb2.TOOL_CHOICE_MODE_NONE: ToolChoiceMode.NONE,
+_EFFORTS = {
+    generation_pb2.REASONING_EFFORT_NONE: Effort.NONE,
+    generation_pb2.REASONING_EFFORT_LOW: Effort.LOW,
+    generation_pb2.REASONING_EFFORT_MEDIUM: Effort.MEDIUM,
+    generation_pb2.REASONING_EFFORT_HIGH: Effort.HIGH,
+    generation_pb2.REASONING_EFFORT_MAX: Effort.MAX,
+}
+_TIERS = {
+    generation_pb2.SERVICE_TIER_UNSPECIFIED: None,
+    generation_pb2.SERVICE_TIER_AUTO: ServiceTier.AUTO,
+    generation_pb2.SERVICE_TIER_STANDARD: ServiceTier.STANDARD,
+    generation_pb2.SERVICE_TIER_FLEX: ServiceTier.FLEX,
+    generation_pb2.SERVICE_TIER_PRIORITY: ServiceTier.PRIORITY,
 }
 
 
@@ -73,15 +82,24 @@ _MAX_DIGITS = 18
 def generation(message: generation_pb2.Generation, *, messages_required: bool = True) -> Generation:
     """A validated call. Raises InvalidArgument naming every wrong field."""
     with FieldChecks() as check:
-        conversation = messages(check, message.messages, required=messages_required)
+        tools = tools_in(check, message) if message.tools else ()
+        breakpoints = sum(tool.cache_breakpoint for tool in tools)
+        rule = f"may have at most {MAX_BREAKPOINTS} cache breakpoints"
+        check.that(breakpoints <= MAX_BREAKPOINTS, "generation.tools", rule)
+        conversation = messages(check, message.messages, required=messages_required, breakpoints=breakpoints)
         check_call_fields(check, "generation", message)
-        tools = _tools(check, message) if message.tools else ()
-        choice = _tool_choice(check, message, tools)
+        choice = tool_choice_in(check, message, tools)
         shape = _response_format(check, message)
         _sampling(check, message)
+        reasoning = _reasoning(check, message) if message.HasField("reasoning") else None
+        check.that(message.service_tier in _TIERS, "generation.service_tier", "is not a tier: see ServiceTier")
         if message.session:
             valid = len(message.session) <= MAX_SESSION and message.session.isprintable()
             check.that(valid, "generation.session", f"must be at most {MAX_SESSION} printable characters")
+        if message.prompt_cache_key:
+            valid = len(message.prompt_cache_key) <= MAX_CACHE_KEY and message.prompt_cache_key.isprintable()
+            rule = f"must be at most {MAX_CACHE_KEY} printable characters"
+            check.that(valid, "generation.prompt_cache_key", rule)
     named = bool(message.provider or message.model)
     return Generation(
         messages=conversation,
@@ -101,6 +119,14 @@ def generation(message: generation_pb2.Generation, *, messages_required: bool = 
         labels=dict(message.labels),
         request_id=message.request_id,
         session=message.session,
+        drop_unsupported=message.compatibility == generation_pb2.COMPATIBILITY_DROP,
+        reasoning=reasoning,
+        top_k=message.top_k if message.HasField("top_k") else None,
+        frequency_penalty=message.frequency_penalty if message.HasField("frequency_penalty") else None,
+        presence_penalty=message.presence_penalty if message.HasField("presence_penalty") else None,
+        service_tier=_TIERS[message.service_tier],
+        end_user=message.end_user,
+        prompt_cache_key=message.prompt_cache_key,
     )
 
 
@@ -113,47 +139,33 @@ def _sampling(check: FieldChecks, message: generation_pb2.Generation) -> None:
     if message.HasField("top_p"):
         top_p = message.top_p
         check.that(math.isfinite(top_p) and 0 < top_p <= 1, "generation.top_p", "must be above 0, up to 1")
+    if message.HasField("top_k"):
+        check.that(message.top_k >= 1, "generation.top_k", "must be at least 1")
+    for penalty in ("frequency_penalty", "presence_penalty"):
+        if message.HasField(penalty):
+            in_range = -MAX_PENALTY <= getattr(message, penalty) <= MAX_PENALTY
+            check.that(in_range, f"generation.{penalty}", "must be -2 to 2")
     if message.stop:
         check.count("generation.stop", message.stop, most=MAX_STOP)
         for index, text in enumerate(message.stop):
             check.text(f"generation.stop[{index}]", text, most=MAX_STOP_LENGTH, least=1)
 
 
-def _tools(check: FieldChecks, message: generation_pb2.Generation) -> tuple[Tool, ...]:
-    check.count("generation.tools", message.tools, most=MAX_TOOLS)
-    names: set[str] = set()
-    for index, tool in enumerate(message.tools):
-        field = f"generation.tools[{index}]"
-        check.that(_NAME.fullmatch(tool.name) is not None, f"{field}.name", _NAME_RULE)
-        check.that(tool.name not in names, f"{field}.name", "must differ from the other tools' names")
-        names.add(tool.name)
-        check.text(f"{field}.description", tool.description, most=MAX_DESCRIPTION)
-        if tool.parameters_schema_json:
-            _schema(check, f"{field}.parameters_schema_json", tool.parameters_schema_json, of_object=True)
-    return tuple(
-        Tool(name=each.name, description=each.description, parameters_json=each.parameters_schema_json)
-        for each in message.tools
-    )
-
-
-def _tool_choice(check: FieldChecks, message: generation_pb2.Generation, tools: tuple[Tool, ...]) -> ToolChoice | None:
-    if not message.HasField("tool_choice"):
-        return None
-    choice, field = message.tool_choice, "generation.tool_choice"
-    match choice.WhichOneof("choice"):
-        case "tool":
-            known = any(tool.name == choice.tool for tool in tools)
-            check.that(known, f"{field}.tool", "must be the name of one of the tools")
-            return NamedTool(choice.tool)
-        case "mode" if choice.mode in _MODES:
-            needs_tools = choice.mode == message_pb2.TOOL_CHOICE_MODE_REQUIRED
-            check.that(bool(tools) or not needs_tools, f"{field}.mode", "REQUIRED needs tools to choose from")
-            return _MODES[choice.mode]
-        case "mode":
-            check.fail(f"{field}.mode", "must be AUTO, REQUIRED or NONE")
+def _reasoning(check: FieldChecks, message: generation_pb2.Generation) -> ReasoningRequest:
+    wanted, field = message.reasoning, "generation.reasoning"
+    effort = budget = None
+    match wanted.WhichOneof("amount"):
+        case "effort":
+            effort = _EFFORTS.get(wanted.effort)
+            check.that(effort is not None, f"{field}.effort", "must be NONE, LOW, MEDIUM, HIGH or MAX")
+        case "budget_tokens":
+            budget = wanted.budget_tokens
+            check.that(1 <= budget <= MAX_BUDGET, f"{field}.budget_tokens", f"must be 1 to {MAX_BUDGET}")
+            within = not message.HasField("max_output_tokens") or budget <= message.max_output_tokens
+            check.that(within, f"{field}.budget_tokens", "must not exceed max_output_tokens, for it is a part of it")
         case _:
-            check.fail(field, "must set mode or tool")
-    return None
+            check.fail(field, "must set effort or budget_tokens")
+    return ReasoningRequest(effort=effort, budget_tokens=budget, hide=wanted.hide)
 
 
 def _response_format(check: FieldChecks, message: generation_pb2.Generation) -> ResponseFormat | None:
@@ -165,10 +177,10 @@ def _response_format(check: FieldChecks, message: generation_pb2.Generation) -> 
             return JsonFormat()
         case "json_schema":
             wanted, field = shape.json_schema, "generation.response_format.json_schema"
-            check.that(_NAME.fullmatch(wanted.name) is not None, f"{field}.name", _NAME_RULE)
+            check.that(NAME.fullmatch(wanted.name) is not None, f"{field}.name", NAME_RULE)
             check.text(f"{field}.description", wanted.description, most=MAX_DESCRIPTION)
             if wanted.schema_json:
-                _schema(check, f"{field}.schema_json", wanted.schema_json, of_object=False)
+                check_schema(check, f"{field}.schema_json", wanted.schema_json, of_object=False)
             else:
                 check.fail(f"{field}.schema_json", "is required")
             return JsonSchemaFormat(
@@ -176,32 +188,4 @@ def _response_format(check: FieldChecks, message: generation_pb2.Generation) -> 
             )
         case _:
             check.fail("generation.response_format", "must set json or json_schema")
-    return None
-
-
-def _schema(check: FieldChecks, field: str, text: str, *, of_object: bool) -> None:
-    if len(text) > MAX_SCHEMA:
-        check.fail(field, f"must have at most {MAX_SCHEMA} characters, has {len(text)}")
-        return
-    mistake = _schema_mistake(text, of_object)
-    check.that(mistake is None, field, mistake or "")
-
-
-# The same tools come with every call of a backend; checking a schema takes milliseconds, finding it here none.
-@lru_cache(maxsize=1024)
-def _schema_mistake(text: str, of_object: bool) -> str | None:
-    try:
-        schema = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        return f"is not valid JSON: line {error.lineno}, column {error.colno}"
-    if not isinstance(schema, dict):
-        return "must be a JSON object"
-    try:
-        Draft202012Validator.check_schema(schema)
-    except jsonschema.SchemaError as error:
-        return f"is not a valid JSON Schema at {error.json_path}"
-    except RecursionError:
-        return "is nested too deeply"
-    if of_object and schema.get("type", "object") != "object":
-        return 'must describe an object ("type": "object")'
     return None

@@ -22,7 +22,7 @@ from services.router.api.explanations import (
     place_cursor,
     place_in,
 )
-from services.router.api.outcomes import answer_to_pb, event_to_pb, partial_to_pb
+from services.router.api.outcomes import StreamWriter, answer_to_pb, partial_to_pb
 from services.router.domain.embed import Embeddings
 from services.router.domain.explain import Explainer
 from services.router.domain.generate import Generator
@@ -41,16 +41,18 @@ class GenerationService(GenerationServiceServicer):
         """See the proto."""
         generation = convert.generation(request.generation)
         answer, outcome = await self._generator.generate(generation, convert.call_context(current()))
-        return answer_to_pb(answer, outcome)
+        return answer_to_pb(answer, outcome, hide_reasoning=request.generation.reasoning.hide)
 
     async def StreamGenerate(
         self, request: pb.StreamGenerateRequest, context: object
     ) -> AsyncIterator[pb.StreamGenerateResponse]:
         """See the proto."""
         generation = convert.generation(request.generation)
+        writer = StreamWriter(hide_reasoning=request.generation.reasoning.hide)
         async with aclosing(self._generator.stream(generation, convert.call_context(current()))) as events:
             async for event in events:
-                yield event_to_pb(event)
+                if (message := writer.event(event)) is not None:
+                    yield message
 
     async def Embed(self, request: pb.EmbedRequest, context: object) -> pb.EmbedResponse:
         """See the proto."""

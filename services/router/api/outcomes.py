@@ -9,13 +9,18 @@ from gatehouse.router.v1 import generation_service_pb2 as pb
 
 from libs.core.money import TokenCounts
 from services.router.api.plans import write_duration, write_money, write_target, write_trace
+from services.router.domain.configuration import Provider
 from services.router.domain.generate import Completed, Started, StreamEvent
 from services.router.domain.generation import (
     Answer,
     FinishReason,
+    Reasoning,
     ReasoningDelta,
+    Signature,
+    Text,
     TextDelta,
     ToolArgumentsDelta,
+    ToolCall,
     ToolCallStarted,
 )
 from services.router.domain.outcome import Outcome, StreamInterrupted
@@ -34,44 +39,94 @@ _FINISH_REASONS = {
 }
 
 
-def answer_to_pb(answer: Answer, outcome: Outcome) -> pb.GenerateResponse:
-    """A complete answer."""
+def answer_to_pb(answer: Answer, outcome: Outcome, *, hide_reasoning: bool = False) -> pb.GenerateResponse:
+    """A complete answer, its signatures with the provider and key they come from.
+
+    `hide_reasoning`: of reasoning there are only the signatures. Some providers cannot be kept from telling it.
+    """
     response = pb.GenerateResponse()
     message = response.message
     message.role = message_pb2.ROLE_ASSISTANT
-    if answer.text:
-        message.parts.add(text=answer.text)
-    for call in answer.tool_calls:
-        message.parts.add(
-            tool_call=message_pb2.ToolCall(id=call.id, name=call.name, arguments_json=call.arguments_json)
-        )
+    served_by = outcome.served_by.provider
+    for part in answer.parts:
+        match part:
+            case Text(text):
+                message.parts.add(text=text)
+            case Reasoning(_, None) if hide_reasoning:
+                pass
+            case Reasoning(text, signature):
+                reasoning = message.parts.add().reasoning
+                reasoning.text = "" if hide_reasoning else text
+                reasoning.SetInParent()
+                _write_signature(reasoning, signature, served_by)
+            case ToolCall():
+                call = message.parts.add().tool_call
+                call.id, call.name, call.arguments_json = part.id, part.name, part.arguments_json
+                _write_signature(call, part.signature, served_by)
+            case _:
+                assert_never(part)
     write_outcome(response.outcome, outcome)
     return response
 
 
-def event_to_pb(event: StreamEvent) -> pb.StreamGenerateResponse:
-    """One event of a stream."""
-    match event:
-        case TextDelta(text):
-            return pb.StreamGenerateResponse(text_delta=text)
-        case ToolArgumentsDelta(index, arguments_json):
-            return pb.StreamGenerateResponse(
-                tool_arguments_delta=pb.ToolArgumentsDelta(index=index, arguments_json=arguments_json)
-            )
-        case ToolCallStarted(index, call_id, name):
-            return pb.StreamGenerateResponse(tool_call_started=pb.ToolCallStarted(index=index, id=call_id, name=name))
-        case ReasoningDelta(text):
-            return pb.StreamGenerateResponse(reasoning_delta=pb.ReasoningDelta(text=text))
-        case Started(operation_id, target):
-            response = pb.StreamGenerateResponse(started=pb.Started(operation_id=operation_id))
-            write_target(response.started.target, target)
-            return response
-        case Completed(outcome):
-            response = pb.StreamGenerateResponse()
-            write_outcome(response.completed.outcome, outcome)
-            return response
-        case _:
-            assert_never(event)
+class StreamWriter:
+    """Writes the events of one stream. It remembers who serves, from where the signatures come.
+
+    `hide_reasoning` is as for `answer_to_pb`.
+    """
+
+    __slots__ = ("_hide", "_provider")
+
+    def __init__(self, *, hide_reasoning: bool = False) -> None:
+        self._hide = hide_reasoning
+        self._provider: Provider | None = None
+
+    def event(self, event: StreamEvent) -> pb.StreamGenerateResponse | None:
+        """One event, of which `Started` comes first; None for one that is hidden."""
+        # Nearly every event is this.
+        if type(event) is TextDelta:
+            return pb.StreamGenerateResponse(text_delta=event.text)
+        match event:
+            case TextDelta(text):
+                return pb.StreamGenerateResponse(text_delta=text)
+            case ToolArgumentsDelta(index, arguments_json):
+                return pb.StreamGenerateResponse(
+                    tool_arguments_delta=pb.ToolArgumentsDelta(index=index, arguments_json=arguments_json)
+                )
+            case ReasoningDelta(_, None) if self._hide:
+                return None
+            case ReasoningDelta(text, signature):
+                text = "" if self._hide else text
+                response = pb.StreamGenerateResponse(reasoning_delta=pb.ReasoningDelta(text=text))
+                _write_signature(response.reasoning_delta, signature, self._provider)
+            case ToolCallStarted(index, call_id, name, signature):
+                started = pb.ToolCallStarted(index=index, id=call_id, name=name)
+                response = pb.StreamGenerateResponse(tool_call_started=started)
+                _write_signature(response.tool_call_started, signature, self._provider)
+            case Started(operation_id, target):
+                self._provider = target.provider
+                response = pb.StreamGenerateResponse(started=pb.Started(operation_id=operation_id))
+                write_target(response.started.target, target)
+            case Completed(outcome):
+                response = pb.StreamGenerateResponse()
+                write_outcome(response.completed.outcome, outcome)
+            case _:
+                assert_never(event)
+        return response
+
+
+def _write_signature(
+    message: message_pb2.Reasoning | message_pb2.ToolCall | pb.ReasoningDelta | pb.ToolCallStarted,
+    signature: Signature | None,
+    origin: Provider | None,
+) -> None:
+    if signature is None:
+        return
+    if origin is None:
+        raise AssertionError("a stream begins with who serves")
+    message.signature.data = signature.data
+    message.signature.provider = origin.name
+    message.signature.key = origin.key
 
 
 def partial_to_pb(error: StreamInterrupted) -> generation_pb2.PartialOutcome:

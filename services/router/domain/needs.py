@@ -11,7 +11,6 @@ from services.router.domain.generation import (
     Effort,
     Generation,
     JsonSchemaFormat,
-    ReasoningRequest,
     ServiceTier,
     ToolChoiceMode,
 )
@@ -36,32 +35,32 @@ class Needs(NamedTuple):
     required: int
 
 
-def needs_of(request: CallRequest, size: RequestSize, *, streaming: bool) -> Needs:
-    """What a request needs; `size` is its own."""
+def needs_of(request: CallRequest, size: RequestSize, *, streaming: bool) -> Needs:  # noqa: C901, PLR0912 - see below
+    """What a request needs; `size` is its own.
+
+    Written out in one piece, for it runs for every call, and nearly every one asks for nothing special.
+    """
+    needed = features.STREAMING if streaming else 0
     if isinstance(request, Embedding):
-        used = needed = needed_by(request)
-    else:
-        used, needed = _of_generation(request, size)
-    if streaming:
-        used, needed = used | features.STREAMING, needed | features.STREAMING
-    return Needs(used, needed, needed & _NEVER_LEFT_OUT if request.drop_unsupported else needed)
-
-
-def _of_generation(request: Generation, size: RequestSize) -> tuple[int, int]:
-    needed = size.kinds
-    used = needed
-    # Nearly every call has none of these.
+        needed |= needed_by(request)
+        return Needs(needed, needed, needed & _NEVER_LEFT_OUT if request.drop_unsupported else needed)
+    needed |= size.kinds
+    harmless = 0
     if request.tools or request.tool_choice is not None or request.parallel_tool_calls is not None:
-        of_tools, needed_tools = _of_tools(request)
-        used, needed = used | of_tools, needed | needed_tools
+        of_tools, harmless = _of_tools(request)
+        needed |= of_tools
     if request.response_format is not None:
         needed |= features.JSON_SCHEMA if isinstance(request.response_format, JsonSchemaFormat) else features.JSON
     if request.reasoning is not None:
-        used |= features.REASONING
-        needed |= 0 if _asks_for_none(request.reasoning) else features.REASONING
+        if request.reasoning.effort is Effort.NONE:
+            harmless |= features.REASONING
+        else:
+            needed |= features.REASONING
     if request.service_tier is not None:
-        used |= features.SERVICE_TIER
-        needed |= 0 if request.service_tier in _ORDINARY_TIERS else features.SERVICE_TIER
+        if request.service_tier in _ORDINARY_TIERS:
+            harmless |= features.SERVICE_TIER
+        else:
+            needed |= features.SERVICE_TIER
     if request.temperature is not None or request.top_p is not None:
         needed |= features.SAMPLING
     if request.top_k is not None:
@@ -74,30 +73,22 @@ def _of_generation(request: Generation, size: RequestSize) -> tuple[int, int]:
         needed |= features.SEED
     if request.end_user:
         needed |= features.END_USER
-    return used | needed, needed
+    return Needs(needed | harmless, needed, needed & _NEVER_LEFT_OUT if request.drop_unsupported else needed)
 
 
 def _of_tools(request: Generation) -> tuple[int, int]:
-    """What the tools and the settings of their use touch and need.
+    """What the tools and the settings of their use need, and what of them is harmless.
 
-    That no tool may be called needs nothing: where it cannot be said, the tools are not sent. What only settings
-    without tools say needs nothing either.
+    That no tool may be called needs nothing: where it cannot be said, the tools are not sent. What settings say without
+    tools needs nothing either.
     """
     choice, parallel = request.tool_choice, request.parallel_tool_calls
-    used = (
-        (features.TOOLS if request.tools else 0)
-        | (features.TOOL_CHOICE if choice is not None else 0)
-        | (features.PARALLEL_TOOL_CALLS if parallel is not None else 0)
+    settings = (features.TOOL_CHOICE if choice is not None else 0) | (
+        features.PARALLEL_TOOL_CALLS if parallel is not None else 0
     )
     if not request.tools or choice is ToolChoiceMode.NONE:
-        return used, 0
-    harmless = 0
-    if choice is ToolChoiceMode.AUTO:
-        harmless |= features.TOOL_CHOICE
-    if parallel:
-        harmless |= features.PARALLEL_TOOL_CALLS
-    return used, used & ~harmless
-
-
-def _asks_for_none(reasoning: ReasoningRequest) -> bool:
-    return reasoning.effort is Effort.NONE
+        return 0, settings | (features.TOOLS if request.tools else 0)
+    harmless = (features.TOOL_CHOICE if choice is ToolChoiceMode.AUTO else 0) | (
+        features.PARALLEL_TOOL_CALLS if parallel else 0
+    )
+    return features.TOOLS | settings & ~harmless, harmless

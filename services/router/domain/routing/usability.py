@@ -19,6 +19,8 @@ from services.router.domain.routing.causes import Cause
 from services.router.domain.routing.route_plan import Obstacle, output_limit
 from services.router.domain.tokens import RequestSize
 
+# Each takes about 200 bytes. Thousands of tenants have the same models with the same options.
+_MOST_REMEMBERED = 16_384
 _FeaturesOf = Callable[[Mapping[str, object], str], int]
 _NO_FEATURES: Mapping[str, _FeaturesOf] = MappingProxyType({})
 
@@ -34,9 +36,39 @@ class ProviderTypes:
     known: frozenset[str]
     keyless: frozenset[str]
     features: Mapping[str, _FeaturesOf] = field(default_factory=lambda: _NO_FEATURES)
+    # By type, then by the provider's id of the model, for providers without options; it has every known type.
+    plain: dict[str, dict[str, int]] = field(init=False, repr=False, compare=False)
+    # By the identity of the options too, which are kept with what holds for them: as long as they are, nothing else
+    # has it.
+    _special: dict[tuple[str, str, int], tuple[int, Mapping[str, object]]] = field(
+        init=False, default_factory=dict, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "plain", {each: {} for each in self.known})
 
     def features_of(self, provider: Provider, model: Model) -> int:
-        """What can be carried to a model of a provider."""
+        """What can be carried to a model of a provider of a known type."""
+        options, model_id = provider.options, model.provider_model_id
+        if not options:
+            of_type = self.plain[provider.type]
+            found = of_type.get(model_id)
+            if found is None:
+                found = self._worked_out(provider, model)
+                if len(of_type) >= _MOST_REMEMBERED:
+                    of_type.clear()
+                of_type[model_id] = found
+            return found
+        key = provider.type, model_id, id(options)
+        remembered = self._special.get(key)
+        if remembered is None:
+            remembered = self._worked_out(provider, model), options
+            if len(self._special) >= _MOST_REMEMBERED:
+                self._special.clear()
+            self._special[key] = remembered
+        return remembered[0]
+
+    def _worked_out(self, provider: Provider, model: Model) -> int:
         features = self.features.get(provider.type)
         return features(provider.options, model.provider_model_id) if features is not None else ALL
 
@@ -50,7 +82,7 @@ _NO_KEY = Obstacle(Cause.NO_KEY, "it has no key")
 class Judge:
     """Judges the targets of one call, at one moment. Reads health and limits, changes nothing."""
 
-    __slots__ = ("_health", "_limits", "_most_output", "_now", "_request", "_required", "_size", "_types")
+    __slots__ = ("_health", "_limits", "_most_output", "_now", "_plain", "_request", "_required", "_size", "_types")
 
     def __init__(
         self,
@@ -66,19 +98,21 @@ class Judge:
         self._request = request
         self._size = size
         self._types = types
+        self._plain = types.plain
         self._health = health
         self._limits = limits
         self._now = now
         self._most_output = None if isinstance(request, Embedding) else request.max_output_tokens
         self._required = needs_of(request, size, streaming=streaming).required
 
-    def obstacle(  # noqa: PLR0911 - a row of checks that runs for every candidate of every call
+    def obstacle(  # noqa: C901, PLR0911, PLR0912 - a row of checks that runs for every candidate of every call
         self, provider: Provider, model: Model | None, wanted: str, key: HealthKey
     ) -> Obstacle | None:
         """The first obstacle of a target; None when it can serve. `wanted` is the model asked for, if one was."""
         if not provider.active:
             return _INACTIVE
-        if provider.type not in self._types.known:
+        carried = self._plain.get(provider.type)
+        if carried is None:
             return Obstacle(Cause.UNSUPPORTED_TYPE, "this router does not speak {!r}", (provider.type,))
         if model is None:
             if not wanted and isinstance(self._request, Embedding):
@@ -89,8 +123,13 @@ class Judge:
             return _NO_KEY
         if not model.enabled:
             return Obstacle(Cause.MODEL_DISABLED, "its model {!r} is disabled", (model.id,))
-        if self._required & ~(model.capabilities.mask & self._types.features_of(provider, model)):
-            return self.lacking(provider, model, self._required)
+        if required := self._required:
+            # As features_of says, but written out: this runs for every candidate of every call.
+            can = carried.get(model.provider_model_id) if not provider.options else None
+            if can is None:
+                can = self._types.features_of(provider, model)
+            if required & ~(model.capabilities.mask & can):
+                return self.lacking(provider, model, required)
         most = self._most_output
         if most and model.max_output_tokens and most > model.max_output_tokens:
             return Obstacle(
@@ -114,7 +153,9 @@ class Judge:
     def lacking(self, provider: Provider, model: Model, required: int) -> Obstacle | None:
         """The obstacle that a model, or the API of its provider, cannot do all of the mask `required`."""
         by_model = required & ~model.capabilities.mask
-        by_api = required & ~by_model & ~self._types.features_of(provider, model)
+        by_api = 0
+        if provider.type in self._plain:
+            by_api = required & ~by_model & ~self._types.features_of(provider, model)
         if by_model and by_api:
             words = "its model {!r} cannot do {}, and its API cannot do {}"
             return Obstacle(Cause.CAPABILITY_MISSING, words, (model.id, _Features(by_model), _Features(by_api)))
