@@ -1,10 +1,10 @@
-"""OpenAI's own client as the yardstick: it sends what our dialects send and reads what they read.
+"""OpenAI's own client as the yardstick for Chat Completions: it sends what we send and reads what we read.
 
 The one difference intended: a stream of ours always asks for its usage (`stream_options.include_usage`); the SDK
 leaves that to its caller.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, cast
 
 import orjson
@@ -15,16 +15,19 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from libs.core.money import TokenCounts
 from libs.sandbox import Sandbox
 from services.router.domain.errors import ProviderError
-from services.router.domain.generation import Answer, FinishReason, Generation, Text, ToolCall
+from services.router.domain.generation import Answer, FinishReason, Generation, Reasoning, Text, ToolCall
+from services.router.domain.ports import Dispatch
 from services.router.providers.http.session import HttpProviderSession
-from tests.contract.dialects.calls import CALLS, Call, said
+from tests.contract.dialects.calls import Call, said
 from tests.contract.dialects.folding import folded
+from tests.contract.sdks.chat_calls import CHAT_CALLS, END_USERS, OPENAI_CALLS
 from tests.integration.router_providers.wire import (
     CANARY,
     DONE,
     FINISH,
     Exchange,
     dispatch,
+    open_session,
     serving,
     streamed,
     streaming,
@@ -32,6 +35,26 @@ from tests.integration.router_providers.wire import (
 )
 
 LIMIT_FIELDS = {"openai": "max_completion_tokens", "openai_compatible": "max_tokens"}
+OPTIONS: Mapping[str, Mapping[str, object]] = {"openai": {"api": "chat_completions"}, "openai_compatible": {}}
+CALLS: Mapping[tuple[str, str], Call] = {
+    **{(dialect, name): call for dialect in LIMIT_FIELDS for name, call in CHAT_CALLS.items()},
+    **{("openai", name): call for name, call in OPENAI_CALLS.items()},
+    ("openai", "an end user"): END_USERS["safety_identifier"],
+    ("openai_compatible", "an end user"): END_USERS["user"],
+}
+EACH = pytest.mark.parametrize(("dialect", "name"), CALLS)
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[HttpProviderSession]:
+    async with open_session() as running:
+        yield running
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox(keep_requests=True) as running:
+        yield running
 
 
 def sdk(base_url: str) -> AsyncOpenAI:
@@ -39,8 +62,8 @@ def sdk(base_url: str) -> AsyncOpenAI:
 
 
 @pytest.fixture
-async def client(base_url: str) -> AsyncIterator[AsyncOpenAI]:
-    async with sdk(base_url) as running:
+async def client(sandbox: Sandbox) -> AsyncIterator[AsyncOpenAI]:
+    async with sdk(f"{sandbox.url}/v1") as running:
         yield running
 
 
@@ -50,6 +73,10 @@ def arguments(call: Call, dialect: str) -> dict[str, Any]:
     return {**cast("dict[str, Any]", call.params), **limit}
 
 
+def sent(base_url: str, generation: Generation, dialect: str, output_limit: int | None = None) -> Dispatch[Generation]:
+    return dispatch(base_url, generation, dialect=dialect, output_limit=output_limit, options=OPTIONS[dialect])
+
+
 async def echo(exchange: Exchange) -> None:
     if orjson.loads(exchange.body).get("stream"):
         await streaming(FINISH, DONE)(exchange)
@@ -57,13 +84,13 @@ async def echo(exchange: Exchange) -> None:
         await exchange.send(whole({"choices": [{"index": 0, "message": {"content": ""}, "finish_reason": "stop"}]}))
 
 
-@pytest.mark.parametrize("name", CALLS)
+@EACH
 async def test_the_sdk_sends_the_same_body(session: HttpProviderSession, dialect: str, name: str) -> None:
-    call = CALLS[name]
+    call = CALLS[dialect, name]
     async with serving(echo) as server:
-        sent = dispatch(server.base_url, call.generation, dialect=dialect, output_limit=call.output_limit)
-        await session.generate(sent)
-        await streamed(session, sent)
+        ours_sent = sent(server.base_url, call.generation, dialect, call.output_limit)
+        await session.generate(ours_sent)
+        await streamed(session, ours_sent)
         async with sdk(server.base_url) as client:
             await client.chat.completions.create(**arguments(call, dialect))
             usage: dict[str, Any] = {"stream_options": {"include_usage": True}}
@@ -85,6 +112,7 @@ def read_by_sdk(completion: ChatCompletion) -> Answer:
     usage = completion.usage
     return Answer(
         parts=(
+            *_thoughts((choice.message.model_extra or {}).get("reasoning_content")),
             *((Text(choice.message.content),) if choice.message.content else ()),
             *(
                 ToolCall(id=call.id, name=call.function.name, arguments_json=call.function.arguments)
@@ -96,6 +124,11 @@ def read_by_sdk(completion: ChatCompletion) -> Answer:
         raw_finish_reason=choice.finish_reason,
         usage=None if usage is None else _counts(usage.model_dump()),
     )
+
+
+def _thoughts(text: str | None) -> tuple[Reasoning, ...]:
+    """What servers say that show thoughts; OpenAI's types have no field for it."""
+    return (Reasoning(text),) if text else ()
 
 
 def _reason(raw: str) -> FinishReason:
@@ -115,12 +148,13 @@ def _counts(usage: dict[str, Any]) -> TokenCounts:
 
 def joined(chunks: list[ChatCompletionChunk]) -> Answer:
     """The SDK's chunks put together by hand."""
-    text = raw = ""
+    thoughts = text = raw = ""
     calls: dict[int, list[str]] = {}
     usage = None
     for chunk in chunks:
         usage = chunk.usage or usage
         for choice in chunk.choices:
+            thoughts += (choice.delta.model_extra or {}).get("reasoning_content", "")
             text += choice.delta.content or ""
             raw = choice.finish_reason or raw
             for call in choice.delta.tool_calls or ():
@@ -129,6 +163,7 @@ def joined(chunks: list[ChatCompletionChunk]) -> Answer:
                 begun[2] += call.function.arguments or ""
     return Answer(
         parts=(
+            *_thoughts(thoughts),
             *((Text(text),) if text else ()),
             *(ToolCall(id=call_id, name=name, arguments_json=pieces) for call_id, name, pieces in calls.values()),
         ),
@@ -138,29 +173,30 @@ def joined(chunks: list[ChatCompletionChunk]) -> Answer:
     )
 
 
-@pytest.mark.parametrize("name", CALLS)
+@EACH
 async def test_the_sdk_reads_the_same_answer(
-    session: HttpProviderSession, client: AsyncOpenAI, base_url: str, dialect: str, name: str
+    session: HttpProviderSession, client: AsyncOpenAI, sandbox: Sandbox, dialect: str, name: str
 ) -> None:
-    call = CALLS[name]
-    sent = dispatch(base_url, call.generation, dialect=dialect, output_limit=call.output_limit)
+    call = CALLS[dialect, name]
+    ours = sent(f"{sandbox.url}/v1", call.generation, dialect, call.output_limit)
     theirs = await client.chat.completions.create(**arguments(call, dialect))
-    assert await session.generate(sent) == read_by_sdk(theirs)
+    assert await session.generate(ours) == read_by_sdk(theirs)
     chunks = await client.chat.completions.create(
         **arguments(call, dialect), stream=True, stream_options={"include_usage": True}
     )
-    assert folded(await streamed(session, sent)) == joined([chunk async for chunk in chunks])
+    assert folded(await streamed(session, ours)) == joined([chunk async for chunk in chunks])
 
 
+@pytest.mark.parametrize("dialect", LIMIT_FIELDS)
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 429, 500, 503])
 async def test_the_sdk_sees_the_same_failure(
-    session: HttpProviderSession, client: AsyncOpenAI, sandbox: Sandbox, base_url: str, dialect: str, status: int
+    session: HttpProviderSession, client: AsyncOpenAI, sandbox: Sandbox, dialect: str, status: int
 ) -> None:
     text = f"Hi [[sandbox status={status} retry_after=2]]"
     with pytest.raises(APIStatusError) as theirs:
         await client.chat.completions.create(model="sandbox-small", messages=[{"role": "user", "content": text}])
     with pytest.raises(ProviderError) as ours:
-        await session.generate(dispatch(base_url, Generation(messages=(said(text),)), dialect=dialect))
+        await session.generate(sent(f"{sandbox.url}/v1", Generation(messages=(said(text),)), dialect))
     assert ours.value.status == theirs.value.status_code
     assert ours.value.retry_after_s == float(theirs.value.response.headers["retry-after"])
     if ours.value.message:
