@@ -12,7 +12,7 @@ from services.key_vault.domain.commands import Material
 from services.key_vault.domain.digests import Digests
 from services.key_vault.domain.errors import vault_secret_missing
 from services.key_vault.domain.key import Key, KeyVersion, SealedKey, VaultSecretRef
-from services.key_vault.domain.material import problem_with
+from services.key_vault.domain.material import mask_of, problem_with
 from services.key_vault.domain.ports import AllowedSecrets, Ciphertext, Opener, Sealer, SecretReader
 from services.key_vault.domain.sealing import sealing_context
 
@@ -46,7 +46,7 @@ class MaterialTaker:
         """The new version of which `read` is the material."""
         return KeyVersion(
             number=number,
-            mask=read.mask(),
+            mask=mask_of(read),
             fingerprint=self.digests.fingerprint(owner, read),
             create_time=now,
             vault_secret=material if isinstance(material, VaultSecretRef) else None,
