@@ -6,7 +6,14 @@ from typing import Any
 import gatehouse
 import pytest
 from gatehouse import Client, GatehouseError
-from gatehouse.router.v1.generation_pb2 import Generation, Outcome, TokenUsage
+from gatehouse.router.v1.generation_pb2 import (
+    REASONING_EFFORT_HIGH,
+    REASONING_EFFORT_NONE,
+    Generation,
+    Outcome,
+    ReasoningRequest,
+    TokenUsage,
+)
 from gatehouse.router.v1.generation_service_pb2 import (
     Completed,
     GenerateResponse,
@@ -95,6 +102,48 @@ def test_every_option_reaches_its_field(fake: FakeGatehouse, client: Client) -> 
     assert (generation.HasField("seed"), generation.seed) == (True, 0)
     assert (generation.max_output_tokens, generation.top_p, list(generation.stop)) == (5, 0.5, ["END"])
     assert (generation.task, dict(generation.labels), generation.request_id) == ("extraction", {"a": "b"}, "id")
+
+
+def test_options_of_reasoning_sampling_and_service_reach_their_fields(fake: FakeGatehouse, client: Client) -> None:
+    client.generate(
+        "x",
+        reasoning="high",
+        hide_reasoning=True,
+        top_k=40,
+        frequency_penalty=-0.5,
+        presence_penalty=0.0,
+        compatibility="drop",
+        service_tier="flex",
+        end_user="u-7",
+        prompt_cache_key="manual",
+    )
+    generation = sent(fake)
+    assert generation.reasoning == ReasoningRequest(effort=REASONING_EFFORT_HIGH, hide=True)
+    assert (generation.top_k, generation.frequency_penalty, generation.presence_penalty) == (40, -0.5, 0.0)
+    assert generation.HasField("presence_penalty")
+    assert (generation.compatibility, generation.service_tier) == (2, 3)
+    assert (generation.end_user, generation.prompt_cache_key) == ("u-7", "manual")
+    client.generate("x", reasoning=2048)
+    assert sent(fake).reasoning == ReasoningRequest(budget_tokens=2048)
+    client.generate("x", reasoning="none")
+    assert sent(fake).reasoning == ReasoningRequest(effort=REASONING_EFFORT_NONE)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"reasoning": "hard"}, "reasoning is one of none, low, medium, high, max, not 'hard'"),
+        ({"hide_reasoning": True}, "hide_reasoning goes with reasoning"),
+        ({"service_tier": "fast"}, "service_tier is one of auto, standard, flex, priority, not 'fast'"),
+        ({"compatibility": "unspecified"}, "compatibility is one of strict, drop, not 'unspecified'"),
+    ],
+)
+def test_words_are_checked_before_the_call(
+    fake: FakeGatehouse, client: Client, options: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        client.generate("x", **options)
+    assert fake.received == []
 
 
 def test_a_tool_is_chosen_by_name_and_fallback_refused(fake: FakeGatehouse, client: Client) -> None:
