@@ -25,7 +25,10 @@ from tests.contract.dialects.calls import CITY_SCHEMA, CITY_SCHEMA_JSON, PIXEL, 
 
 MODEL = "sandbox-small"
 # The SDK's type of a tool keeps only the most usual words of JSON Schema.
-PLAIN_SCHEMA_JSON = '{"type":"object","required":["city"],"properties":{"city":{"type":"string","description":"Which","enum":["Oslo"]}}}'
+PLAIN_SCHEMA_JSON = (
+    '{"type":"object","required":["city"],'
+    '"properties":{"city":{"type":"string","description":"Which","enum":["Oslo"]}}}'
+)
 PLAIN_SCHEMA = {
     "type": "object",
     "required": ["city"],
