@@ -216,7 +216,7 @@ class ResponsesStreamDecoder:
     def _error(self, event: Json, events: _Events) -> None:
         """An `error` event, its fields in it or under `error`; an event without a type is one, or none at all."""
         nested = event.get("error")
-        if not nested and "type" not in event:
+        if not nested and event.get("type") != "error":
             raise TypeError
         raise ERRORS.embedded(nested or event)
 
