@@ -33,6 +33,18 @@ test: $(DEVELOP) $(STUBS) ## Run the tests
 test-peers: $(DEVELOP) $(STUBS) ## Run the tests against a provider from npm (needs Node)
 	@$(BIN)/python -m pytest -q -m peers tests/contract/peers
 
+.PHONY: features
+features: $(DEVELOP) $(STUBS) ## Find out what every dialect carries and write the table of services/router/providers/README.md
+	@$(BIN)/python -m tests.contract.dialects.feature_table --write
+
+FUZZ_RUNS ?= 500000
+.PHONY: fuzz
+fuzz: $(DEVELOP) $(STUBS) ## Feed every decoder mutated answers (FUZZ_RUNS=500000 each); an input that breaks one is kept in .gatehouse/fuzz
+	@mkdir -p .gatehouse/fuzz && cd .gatehouse/fuzz && for variant in $$(PYTHONPATH=$(CURDIR) $(CURDIR)/$(BIN)/python -m tests.fuzz.decoders --list); do \
+	  echo "== $$variant"; \
+	  PYTHONPATH=$(CURDIR) $(CURDIR)/$(BIN)/python -m tests.fuzz.decoders $$variant --runs $(FUZZ_RUNS) 2>&1 | grep -E "^(Done|==|Traceback|[A-Za-z]*Error|Test unit)" ; \
+	  [ $${PIPESTATUS[0]} -eq 0 ]; done
+
 .PHONY: lint
 lint: $(DEVELOP) $(STUBS) lint-protos ## Check style, types, import rules and protos
 	@$(BIN)/ruff format --check $(CHECKED)
