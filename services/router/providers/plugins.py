@@ -15,7 +15,7 @@ from libs.plugins.loading import (
     exception_text,
     installed_plugins,
 )
-from services.router.domain.features import CAPABILITY_NAMES
+from services.router.domain.features import CAPABILITY_NAMES, names_of
 from services.router.providers.base import NO_OPTIONS, Dialect
 from services.router.providers.guarded.dialect import GuardedDialect
 from services.router.providers.guarded.guard import Guard, Report
@@ -69,9 +69,8 @@ def _problem(made: object, described: ProviderType) -> str:
     features = dialect.features(NO_OPTIONS, "")
     if not isinstance(features, int):
         return f"the features of its dialect are a {type(features).__name__} and no int"
-    if differing := (features & _CAPABILITIES) ^ _mask(described):
-        names = [name for bit, name in enumerate(CAPABILITY_NAMES) if differing & (1 << bit)]
-        return f"the capabilities of its type and the features of its dialect differ in {', '.join(names)}"
+    if hidden := features & _CAPABILITIES & ~_mask(described):
+        return f"its dialect has features that are no capabilities of its type: {', '.join(names_of(hidden))}"
     return ""
 
 

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 _MAX_MESSAGE = 300
 _MAX_FRAMES = 20
-# What a provider can do wrong. The others are the router's own to say, and the last two those of its transport.
+# What a provider can do wrong. The others are the router's own to say.
 _REASONS = frozenset(
     {
         Reason.CONTEXT_TOO_LONG,
@@ -29,6 +29,8 @@ _REASONS = frozenset(
         Reason.PROVIDER_TIMEOUT,
         Reason.PROVIDER_OVERLOADED,
         Reason.PROVIDER_ERROR,
+        # A stream that breaks off.
+        Reason.PROVIDER_UNREACHABLE,
         Reason.PROVIDER_BAD_RESPONSE,
     }
 )
