@@ -43,10 +43,10 @@ _USUAL_AUDIO_BY_URL = 60 * _TOKENS_PER_SECOND
 # Anthropic and OpenAI read each page of a PDF as its text and as an image of it: 3,000 tokens of text on a dense page
 # by Anthropic's documentation, and an image of at most 2,500 (a page is about 1,600 pixels high). Gemini counts 258 to
 # 1,120 a page. A page takes at least about 2 KiB in a file, and a dense one more.
-_MOST_TOKENS_PER_PAGE = 5_500
+MOST_TOKENS_PER_PAGE = 5_500
 _LEAST_BYTES_PER_PAGE = 2_048
 # A page that is scanned or has pictures has 50 KB and more, one of text about 15 KB.
-_USUAL_TOKENS_PER_PAGE = 2_300
+USUAL_TOKENS_PER_PAGE = 2_300
 _USUAL_BYTES_PER_PAGE = 30_000
 _USUAL_PAGES_BY_URL = 5
 
@@ -129,9 +129,9 @@ class Weights:
             self.text_bytes += len(document.data)
         elif document.data is not None:
             pages = 1 + len(document.data) // _USUAL_BYTES_PER_PAGE
-            self._tokens(most_document_tokens(document), pages * _USUAL_TOKENS_PER_PAGE)
+            self._tokens(most_document_tokens(document), pages * USUAL_TOKENS_PER_PAGE)
         else:
-            self._tokens(most_document_tokens(document), _USUAL_PAGES_BY_URL * _USUAL_TOKENS_PER_PAGE)
+            self._tokens(most_document_tokens(document), _USUAL_PAGES_BY_URL * USUAL_TOKENS_PER_PAGE)
         self.text_bytes += _length(document.name)
 
 
@@ -149,7 +149,7 @@ def most_document_tokens(document: Document) -> int:
         return _LARGEST_CONTEXT
     if document.media_type == "text/plain":
         return len(document.data)
-    return min(_LARGEST_CONTEXT, (1 + len(document.data) // _LEAST_BYTES_PER_PAGE) * _MOST_TOKENS_PER_PAGE)
+    return min(_LARGEST_CONTEXT, (1 + len(document.data) // _LEAST_BYTES_PER_PAGE) * MOST_TOKENS_PER_PAGE)
 
 
 def _usual_audio_tokens(audio: Audio) -> int:

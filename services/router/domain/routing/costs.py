@@ -6,11 +6,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from libs.core.money import NanoUsd, TokenCounts, round_pico_to_nano
+from services.router.domain import features
 from services.router.domain.call_request import CallRequest
 from services.router.domain.configuration import Model
 from services.router.domain.generation import Generation
 from services.router.domain.routing.route_plan import Target, output_limit
 from services.router.domain.tokens import LIKELY_OUTPUT_TOKENS, RequestSize
+from services.router.domain.weighing import (
+    MOST_IMAGE_TOKENS,
+    MOST_TOKENS_PER_PAGE,
+    USUAL_IMAGE_TOKENS,
+    USUAL_TOKENS_PER_PAGE,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +80,21 @@ def _likely(request: Generation, size: RequestSize, target: Target) -> TokenCoun
     return TokenCounts(input_tokens=size.usual_input_tokens, output_tokens=min(LIKELY_OUTPUT_TOKENS, limit))
 
 
+_UNKNOWN_SIZE = "By URL it may fill the largest context there is."
+
+
 def _assumptions(request: Generation, size: RequestSize, target: Target, likely: TokenCounts) -> list[str]:
     model = target.model
     said = ["Likely input: one token for 4 bytes of text. At most: one token a byte, which no tokenizer exceeds."]
     if size.images:
-        said.append("An image counts 1,250 input tokens likely and 2,500 at most.")
+        said.append(f"An image counts {USUAL_IMAGE_TOKENS:,} input tokens likely and {MOST_IMAGE_TOKENS:,} at most.")
+    if size.kinds & features.AUDIO:
+        said.append("A second of sound counts 32 input tokens; how long it is follows from its size. " + _UNKNOWN_SIZE)
+    if size.kinds & features.DOCUMENTS:
+        said.append(
+            f"A page of a PDF counts {USUAL_TOKENS_PER_PAGE:,} input tokens likely and {MOST_TOKENS_PER_PAGE:,} at "
+            f"most; how many pages there are follows from its size. {_UNKNOWN_SIZE}"
+        )
     if likely.output_tokens < LIKELY_OUTPUT_TOKENS:
         said.append(f"Likely output: as many tokens as the limit of the answer allows, {likely.output_tokens:,}.")
     else:
