@@ -25,6 +25,7 @@ import psutil
 from rich.console import Console
 
 from tests.bench import bare_relay, load
+from tests.bench.dialects import measure_dialects, measure_import
 from tests.bench.measure import IN_FLIGHT, Bench, measure_idle, measure_keys, measure_stream, measure_unary
 from tests.bench.planning import measure_planning, slowest_us
 from tests.bench.processes import BenchError, free_ports, memory_mb, read_line, running
@@ -65,6 +66,8 @@ def _run(scratch: Path, options: argparse.Namespace, console: Console) -> dict[s
     machine = _machine(scratch)
     say("measuring the choice of targets …")
     plan = measure_planning()
+    say("measuring the dialects …")
+    dialects, imported = measure_dialects(), measure_import()
     say("starting the whole stack for the first time …")
     with serving(scratch / "state") as stack:
         first_s = stack.start_s
@@ -107,6 +110,8 @@ def _run(scratch: Path, options: argparse.Namespace, console: Console) -> dict[s
         "memory_mb": memory,
         "idle_cpu_ms_per_s": idle,
         "plan": plan,
+        "dialects": dialects,
+        "import": imported,
         "slowest_plan_us": slowest_us(plan),
         "ledger": {"calls": calls, "accounted": accounted},
         "machine": {**machine, "other_cpu_share": unary.other_cpu_share},

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench.dialects import MESSAGES
 from tests.bench.stack import GATEWAY
 
 _NAMES = {"bare_relay": "bare relay", "stack": "Gatehouse", "direct": "upstream itself"}
@@ -19,6 +20,7 @@ def show(result: Mapping[str, Any], console: Console) -> None:
     console.print(_processes(result))
     console.print(_keys(result))
     console.print(_plans(result))
+    console.print(_dialects(result))
     console.print(_promises(result))
     machine = result["machine"]
     console.print(
@@ -97,6 +99,16 @@ def _plans(result: Mapping[str, Any]) -> Table:
     return table
 
 
+def _dialects(result: Mapping[str, Any]) -> Table:
+    table = Table(title=f"Speaking to providers: one message, and {MESSAGES} with tools", title_justify="left")
+    for column in ("", "write µs", "read µs", f"write {MESSAGES} µs", "event of a stream µs"):
+        table.add_column(column, justify="right" if column else "left")
+    for variant, figures in result["dialects"].items():
+        shown = ("encode_short_us", "decode_short_us", "encode_long_us", "event_us")
+        table.add_row(variant, *(f"{figures[each]:.1f}" for each in shown))
+    return table
+
+
 def _promises(result: Mapping[str, Any]) -> Table:
     table = Table(title="Promised and measured", title_justify="left")
     for column in ("", "measured", "promised", ""):
@@ -149,6 +161,17 @@ def promises(result: Mapping[str, Any]) -> list[dict[str, Any]]:
             "measured": result["slowest_plan_us"],
             "at_most": 50.0,
         },
+        {
+            "what": "an event of a stream, slowest provider (ms)",
+            "measured": max(each["event_us"] for each in result["dialects"].values()) / 1000,
+            "at_most": 0.1,
+        },
+        {
+            "what": "importing the router with all dialects (s)",
+            "measured": result["import"]["import_s"],
+            "at_most": 1.0,
+        },
+        {"what": "providers' SDKs imported with it", "measured": len(result["import"]["sdks"]), "at_most": 0},
         {"what": "start to serving, first time (s)", "measured": result["start"]["first_s"], "at_most": 3.0},
         {"what": "start to serving, again (s)", "measured": result["start"]["again_s"], "at_most": 3.0},
         {"what": "memory of the largest service (MB)", "measured": memory, "at_most": 150.0},
