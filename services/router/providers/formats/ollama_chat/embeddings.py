@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
-
 import orjson
 
 from libs.core.money import TokenCounts
@@ -11,7 +9,8 @@ from services.router.domain.embedding import Embedding, Vectors
 from services.router.providers.base import NO_OPTIONS, EncodedEmbedding, Options
 from services.router.providers.formats.ollama_chat.errors import ERRORS
 from services.router.providers.formats.ollama_chat.request import kept_alive, load_settings
-from services.router.providers.reading.json_values import Json, load_object, malformed, token_count
+from services.router.providers.reading.json_values import Json, load_object, token_count
+from services.router.providers.reading.vectors import read_vectors
 
 
 class OllamaEmbedder:
@@ -38,12 +37,8 @@ class OllamaEmbedder:
         answer = load_object(body)
         if answer.get("error"):
             raise ERRORS.embedded(answer["error"])
-        try:
-            vectors = tuple(array("f", each) for each in answer["embeddings"])
-        except (KeyError, TypeError, ValueError, OverflowError):
-            raise malformed() from None
-        if len(vectors) != count or not all(vectors) or len({len(each) for each in vectors}) > 1:
-            raise malformed()
+        given = answer.get("embeddings")
+        vectors = read_vectors(given if isinstance(given, list) else (), count)
         # Zero is left out, but no input is that short.
         prompt = token_count(answer, "prompt_eval_count")
         return Vectors(vectors=vectors, usage=TokenCounts(input_tokens=prompt) if prompt else None)

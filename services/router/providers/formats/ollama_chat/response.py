@@ -111,7 +111,7 @@ class OllamaStreamDecoder:
             message = line.get("message")
             if message:
                 self._take(message, events)
-            if line.get("done"):
+            if line.get("done") is True:
                 raw = _raw_finish_reason(line)
                 reason = _finish_reason(raw, called=self._calls > 0)
                 events.append(Finished(finish_reason=reason, raw_finish_reason=raw, usage=read_usage(line)))
