@@ -47,7 +47,7 @@ def read_question(body: bytes) -> Question:
     """The question in `body`; one without messages only loads the model, and has no prompt. Raises Refusal (400)."""
     request = _object(body, "ChatRequest", _CHAT)
     options = _options(request)
-    messages = request.get("messages") or []
+    messages = request.get("messages", [])
     if not isinstance(messages, list):
         raise _mistyped("ChatRequest.messages", "[]api.Message")
     prompt = _Conversation(messages).prompt

@@ -1,7 +1,7 @@
 import pytest
 
 from libs.sandbox.answers import make_answer
-from libs.sandbox.dialect import Answer, Question, Refusal, Tool
+from libs.sandbox.dialect import Answer, Finish, Question, Refusal, Tool
 from libs.sandbox.dialects.openai_chat import OpenAIChat
 from libs.sandbox.directives import Directives
 
@@ -110,3 +110,47 @@ def test_a_stream_in_one_piece_is_its_frames_joined(changes: dict[str, object], 
     assert b"".join(frame.data for frame in frames) == dialect.stream_at_once(ask, answer)
     assert answer.completion_tokens == sum(frame.tokens for frame in frames)
     assert answer.chunks == sum(frame.part.name == "CONTENT" for frame in frames)
+
+
+def test_reasoning_is_as_long_as_the_caller_lets_it_be_and_shown_when_asked_for() -> None:
+    asked = make_answer(question(reasoning_tokens=4, show_reasoning=True), Directives(), default_reasoning=12)
+    assert (asked.reasoning_tokens, len(asked.shown_reasoning)) == (4, 4)
+    assert "".join(asked.shown_reasoning) == asked.reasoning_text
+    hidden = make_answer(question(reasoning_tokens=0), Directives(reasoning=3), default_reasoning=12)
+    assert (hidden.reasoning_tokens, hidden.shown_reasoning) == (3, ())
+    assert hidden.reasoning_text
+    redacted = make_answer(question(show_reasoning=True), Directives(reasoning=3, redacted=True))
+    assert (redacted.redacted, redacted.shown_reasoning) == (True, ())
+    assert not make_answer(question(), Directives(redacted=True)).redacted
+
+
+@pytest.mark.parametrize(
+    ("limit", "pieces", "calls", "finish"), [(None, 6, 1, "tool_calls"), (4, 4, 0, "length"), (7, 6, 0, "length")]
+)
+def test_words_come_before_tools_when_told_to(limit: int | None, pieces: int, calls: int, finish: str) -> None:
+    answer = make_answer(question(tools=(WEATHER,), max_tokens=limit), Directives(tools=1, text_before_tools=True))
+    assert (len(answer.pieces), len(answer.calls), answer.finish) == (pieces, calls, finish)
+    assert text(answer).startswith("Let me ask")
+
+
+def test_the_stop_sequence_that_ended_it_is_told() -> None:
+    assert make_answer(question(stop=("nowhere", "practice")), Directives()).stop_sequence == "practice"
+    assert make_answer(question(stop=("practice",), max_tokens=2), Directives()).stop_sequence is None
+    assert make_answer(question(), Directives()).stop_sequence is None
+
+
+def test_finish_words_are_the_dialect_s_but_raw_ones_stay() -> None:
+    words = {Finish.STOP: "end_turn", Finish.LENGTH: "max_tokens", Finish.TOOL_CALLS: "tool_use"}
+    assert make_answer(question(), Directives()).finish_word(words) == "end_turn"
+    assert make_answer(question(), Directives(finish="stop")).finish_word(words) == "stop"
+    assert make_answer(question(), Directives(no_finish=True)).finish_word(words) is None
+
+
+def test_everything_that_came_along_is_told() -> None:
+    said = text(make_answer(question(images=1, audio=2, documents=1, thoughts=2), Directives()))
+    assert " 1 image was received" in said
+    assert " 2 recordings were received" in said
+    assert " 1 document was received" in said
+    assert " 2 thoughts came back as given." in said
+    failed = text(make_answer(question(tool_result="no such city", tool_failed=True), Directives()))
+    assert "The tool failed: “no such city”." in failed

@@ -29,6 +29,15 @@ def test_a_rule_is_for_calls_or_for_the_list_of_models() -> None:
     assert b'"listing":true' in book.as_json()
 
 
+def test_a_rule_for_access_tokens_is_for_nothing_else() -> None:
+    book = RuleBook()
+    book.replace(read_rules(b'{"rules":[{"token":true,"action":{"status":403}},{"action":{"status":500}}]}'))
+    assert book.take(None, None) == {"status": 403}
+    assert book.take("a", KEY) == {"status": 500}
+    assert book.take(None, KEY) is None
+    assert b'"token":true' in book.as_json()
+
+
 def test_wrong_rules_leave_the_old_ones_in_force() -> None:
     book = RuleBook()
     book.replace([Rule(action={"status": 500})])
