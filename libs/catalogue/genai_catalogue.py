@@ -7,18 +7,32 @@ requests, audio, images) is not accounted for.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from functools import lru_cache
+from types import MappingProxyType
 
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 
+from libs.catalogue.known_models import KnownModels
 from libs.core.clock import Clock
 from libs.core.money import PicoUsdPerToken, TokenPrices
 
-# Our provider types by the catalogue's ids. A type that is not here serves models of anybody's: no price is known.
-_PROVIDERS = {"openai": "openai"}
+# Whose models our types serve, by the catalogue's ids. A type that is not here serves models of anybody's: no price is
+# known. `google` has those on Vertex AI too.
+_PROVIDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "openai": ("openai",),
+        "anthropic": ("anthropic",),
+        "gemini": ("google",),
+        "azure_openai": ("azure", "openai"),
+    }
+)
+# Deployments have names of people's own choice: only one that is named like a model is taken for it, and no other that
+# happens to fit a pattern of the catalogue's.
+_NAMED_BY_PEOPLE = frozenset({"azure_openai"})
 
 _PICO_USD_PER_TOKEN = Decimal(1_000_000)  # of one dollar per million tokens
 # Model ids come from the configuration of tenants: what nobody knows must not fill the memory.
@@ -51,6 +65,7 @@ class GenaiCatalogue:
         self._forget_at = 0.0
         # Reading the catalogue takes a quarter of a second: now, not at the first call.
         self._snapshot = get_snapshot()
+        self._known = KnownModels()
         # The catalogue tries its patterns one by one, for up to half a millisecond. It stays as it is.
         self._model = lru_cache(_MOST_FOUND)(self._find_model)
 
@@ -76,10 +91,15 @@ class GenaiCatalogue:
         return model.context_window if model is not None else None
 
     def _find_model(self, provider_type: str, provider_model_id: str) -> ModelInfo | None:
-        provider_id = _PROVIDERS.get(provider_type)
-        provider = next((each for each in self._snapshot.providers if each.id == provider_id), None)
-        # The provider's own models only: the library would go on to search others' for one of a similar name.
-        return provider.find_model(provider_model_id.lower()) if provider is not None else None
+        if provider_type in _NAMED_BY_PEOPLE and self._known.find(provider_type, provider_model_id) is None:
+            return None
+        for provider_id in _PROVIDERS.get(provider_type, ()):
+            provider = next((each for each in self._snapshot.providers if each.id == provider_id), None)
+            # The provider's own models only: the library would go on to search others' for one of a similar name.
+            model = provider.find_model(provider_model_id.lower()) if provider is not None else None
+            if model is not None:
+                return model
+        return None
 
     def _look_up(self, provider_type: str, provider_model_id: str) -> tuple[_Tier, ...]:
         model = self._model(provider_type, provider_model_id)

@@ -11,8 +11,11 @@ from types import MappingProxyType
 from typing import Any
 
 _TABLE = Path(__file__).with_suffix(".toml")
-_SNAPSHOT = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{4})$")
+_SNAPSHOT = re.compile(r"(?:-\d{4}-\d{2}-\d{2}|[-@]\d{8}|-\d{4})$")
 _TUNED = re.compile(r"ft:([^:]+):.*", re.DOTALL)
+_TAG = re.compile(r":[^:]*$")
+# Whose models a type serves under the same names.
+_SAME_AS = {"azure_openai": "openai"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +35,10 @@ class KnownModels:
 
     def find(self, provider_type: str, provider_model_id: str) -> KnownModel | None:
         """What is known of a model by the id its provider knows it by; of a dated or tuned one, what holds for it."""
-        of_type = self._models.get(provider_type, {})
+        of_type = self._models.get(_SAME_AS.get(provider_type, provider_type), {})
         model_id = provider_model_id.lower()
+        if provider_type == "ollama":
+            return of_type.get(_TAG.sub("", model_id))
         tuned = _TUNED.fullmatch(model_id)
         if tuned is not None:
             model_id = tuned[1]
