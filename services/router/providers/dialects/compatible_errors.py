@@ -102,10 +102,12 @@ def _upstream(error: object) -> _Json | None:
         return None
     if "flagged_input" in metadata or "reasons" in metadata:
         return {**error, "code": "content_filter"}
-    try:
-        raw = orjson.loads(metadata.get("raw") or "")
-    except (orjson.JSONDecodeError, TypeError):
-        return None
+    raw = metadata.get("raw")
+    if isinstance(raw, str):
+        try:
+            raw = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            return None
     inner = raw.get("error", raw) if isinstance(raw, dict) else None
     if isinstance(inner, str):
         inner = {"message": inner}

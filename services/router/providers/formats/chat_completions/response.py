@@ -41,6 +41,8 @@ def decode_answer(body: bytes, rules: AnswerRules = OPENAI_RULES) -> Answer:
         raise rules.errors.embedded(answer.get("error") or answer)
     try:
         choice = answer["choices"][0]
+        if choice.get("error"):
+            raise rules.errors.embedded(choice["error"])
         message = choice["message"]
         finish = text(choice.get("finish_reason") or "")[:MAX_FINISH_REASON]
         refusal = text(message.get("refusal") or "")

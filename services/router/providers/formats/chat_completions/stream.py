@@ -96,4 +96,6 @@ class ChatStreamDecoder:
             for call in calls:
                 self._calls.feed(call, self._answer_id, events)
         if finish := choice.get("finish_reason"):
+            if choice.get("error"):
+                raise self._rules.errors.embedded(choice["error"])
             self._finish = text(finish)[:MAX_FINISH_REASON]
