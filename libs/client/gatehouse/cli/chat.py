@@ -3,78 +3,46 @@
 from __future__ import annotations
 
 import contextlib
-import sys
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from gatehouse.cli.call_inputs import RevisionOption, SessionOption, TaskOption, call_options, piped
 from gatehouse.cli.command import command
+from gatehouse.cli.conversation import Talk
 from gatehouse.cli.failures import show_failure
 from gatehouse.cli.inputs import LabelOption
-from gatehouse.cli.output import as_document, cost, milliseconds, print_json, short
+from gatehouse.cli.model_options import (
+    AttachOption,
+    AudioOption,
+    CacheKeyOption,
+    CompatibilityOption,
+    DocumentOption,
+    EndUserOption,
+    FallbackOption,
+    FrequencyOption,
+    ImageOption,
+    JsonAnswerOption,
+    OneToolOption,
+    PresenceOption,
+    ReasoningOption,
+    SchemaOption,
+    SeedOption,
+    ServiceTierOption,
+    StopOption,
+    ThoughtsOption,
+    ToolChoiceOption,
+    ToolsOption,
+    TopKOption,
+    TopPOption,
+    model_options,
+    parts_of,
+)
 from gatehouse.cli.session import Owner, Session
-from gatehouse.cli.terminal import console, note, printable, stdin_is_terminal
+from gatehouse.cli.terminal import note, printable, stdin_is_terminal
 from gatehouse.errors import GatehouseError
 
-if TYPE_CHECKING:
-    from gatehouse.operations.generation import GenerationOptions
-    from gatehouse.router.v1.generation_pb2 import Outcome
-    from gatehouse.router.v1.message_pb2 import Message
-
 _INTERRUPTED = 130
-
-
-@dataclass(kw_only=True)
-class _Talk:
-    """A conversation: how each call is made, and what was said so far."""
-
-    session: Session
-    options: GenerationOptions
-    stream: bool
-    history: list[Message] = field(default_factory=list)
-
-    def ask(self, prompt: str) -> None:
-        """One turn. An interrupted or failed one leaves no trace in the history."""
-        from gatehouse.messages import assistant, user
-
-        options: GenerationOptions = {**self.options, "messages": self.history}
-        if self.session.as_json:
-            answer = self.session.client.generate(prompt, **options)
-            print_json(
-                {
-                    "text": answer.text,
-                    "tool_calls": [as_document(call) for call in answer.tool_calls],
-                    "outcome": as_document(answer.outcome),
-                }
-            )
-            return
-        text, outcome = self._streamed(prompt, options) if self.stream else self._whole(prompt, options)
-        self.history += [user(prompt), assistant(text)] if text else []
-        if outcome is not None:
-            _show_outcome(outcome)
-
-    def _streamed(self, prompt: str, options: GenerationOptions) -> tuple[str, Outcome | None]:
-        pieces: list[str] = []
-        outcome = None
-        try:
-            with contextlib.closing(self.session.client.stream(prompt, **options)) as events:
-                for event in events:
-                    if event.text:
-                        pieces.append(event.text)
-                        _write(event.text)
-                    outcome = event.outcome or outcome
-        finally:
-            # What follows, be it an error or the shell's prompt, begins on a line of its own.
-            if pieces:
-                typer.echo()
-        return "".join(pieces), outcome
-
-    def _whole(self, prompt: str, options: GenerationOptions) -> tuple[str, Outcome | None]:
-        answer = self.session.client.generate(prompt, **options)
-        _write(answer.text + "\n")
-        return answer.text, answer.outcome
 
 
 def register(app: typer.Typer) -> None:
@@ -86,6 +54,9 @@ def register(app: typer.Typer) -> None:
         "gatehouse chat --model gpt-4o-mini --system 'Answer in one sentence.' 'Why is the sky blue?'",
         "gatehouse chat --task support --session chat-42 'And then?'",
         "git diff | gatehouse chat --system 'Write a commit message.'",
+        "gatehouse chat --attach invoice.pdf --schema invoice.schema.json 'What is on this invoice?'",
+        "gatehouse chat --reasoning high 'How many primes are there below 100?'",
+        "gatehouse chat --tools mcp-tools.json 'What time is it in Oslo?'",
         "gatehouse chat  (a conversation; Ctrl-D ends it)",
     )(chat)
 
@@ -106,7 +77,31 @@ def chat(
     system: Annotated[str | None, typer.Option("--system", help="Instructions that stand above.")] = None,
     no_stream: Annotated[bool, typer.Option("--no-stream", help="Print the answer when it is whole.")] = False,
     max_output_tokens: Annotated[int | None, typer.Option("--max-output-tokens", min=1, help="At most.")] = None,
-    temperature: Annotated[float | None, typer.Option("--temperature", help="0 to 2.")] = None,
+    temperature: Annotated[
+        float | None, typer.Option("--temperature", help="0 to 2.", rich_help_panel="Sampling")
+    ] = None,
+    attach: AttachOption = None,
+    image: ImageOption = None,
+    audio: AudioOption = None,
+    document: DocumentOption = None,
+    tools: ToolsOption = None,
+    tool_choice: ToolChoiceOption = None,
+    one_tool: OneToolOption = False,
+    json_answer: JsonAnswerOption = False,
+    schema: SchemaOption = None,
+    reasoning: ReasoningOption = None,
+    thoughts: ThoughtsOption = True,
+    top_p: TopPOption = None,
+    top_k: TopKOption = None,
+    seed: SeedOption = None,
+    stop: StopOption = None,
+    frequency_penalty: FrequencyOption = None,
+    presence_penalty: PresenceOption = None,
+    compatibility: CompatibilityOption = None,
+    fallback: FallbackOption = None,
+    service_tier: ServiceTierOption = None,
+    end_user: EndUserOption = None,
+    prompt_cache_key: CacheKeyOption = None,
     task: TaskOption = None,
     conversation: SessionOption = None,
     label: LabelOption = None,
@@ -115,7 +110,8 @@ def chat(
 ) -> None:
     """Ask a model. The answer goes to standard output, who served it and what it cost to standard error.
 
-    Ctrl-C cancels the call: the provider stops and what was used until then is recorded.
+    Tools that the model calls are told on standard output; in a conversation you are asked what they answer. Ctrl-C
+    cancels the call: the provider stops and what was used until then is recorded.
     """
     options = call_options(
         session.parent(Owner.TENANT),
@@ -129,9 +125,35 @@ def chat(
         label=label,
     )
     options["timeout"] = timeout
-    if temperature is not None:
-        options["temperature"] = temperature
-    talk = _Talk(session=session, options=options, stream=not no_stream)
+    options |= model_options(
+        tools=tools,
+        tool_choice=tool_choice,
+        one_tool=one_tool,
+        json_answer=json_answer,
+        schema=schema,
+        reasoning=reasoning,
+        temperature=temperature,
+        top_p=top_p,
+        top_k=top_k,
+        seed=seed,
+        stop=stop,
+        frequency_penalty=frequency_penalty,
+        presence_penalty=presence_penalty,
+        compatibility=compatibility,
+        fallback=fallback,
+        service_tier=service_tier,
+        end_user=end_user,
+        prompt_cache_key=prompt_cache_key,
+    )
+    if reasoning is not None and not thoughts:
+        options["hide_reasoning"] = True
+    talk = Talk(
+        session=session,
+        options=options,
+        stream=not no_stream,
+        thoughts=thoughts,
+        parts=parts_of(attach, image, audio, document),
+    )
     if prompt is None and stdin_is_terminal():
         _converse(talk)
         return
@@ -142,7 +164,7 @@ def chat(
         raise typer.Exit(_INTERRUPTED) from None
 
 
-def _converse(talk: _Talk) -> None:
+def _converse(talk: Talk) -> None:
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401 - line editing and history for input()
     note("A conversation: Ctrl-C stops an answer, Ctrl-D ends it.")
@@ -159,50 +181,14 @@ def _converse(talk: _Talk) -> None:
             continue
         try:
             talk.ask(prompt)
+            while talk.open_calls:
+                note("What do the tools answer?")
+                talk.answer_tools([input(f"{printable(call.name)}> ") for call in talk.open_calls])
+        except EOFError:
+            note("")
+            return
         except KeyboardInterrupt:
             note("cancelled")
         except GatehouseError as error:
             # A conversation outlives a failed turn.
             show_failure(error)
-
-
-def _write(text: str) -> None:
-    # A pipe gets what the model wrote; a terminal only what cannot steer it.
-    typer.echo(printable(text) if sys.stdout.isatty() else text, nl=False)
-
-
-def _show_outcome(outcome: Outcome) -> None:
-    from rich.text import Text
-
-    from gatehouse.answers import cost_nano_usd
-    from gatehouse.router.v1.generation_pb2 import (
-        FINISH_REASON_CONTENT_FILTER,
-        FINISH_REASON_LENGTH,
-        FINISH_REASON_REFUSAL,
-    )
-
-    ends = {
-        FINISH_REASON_LENGTH: "cut off at the output limit",
-        FINISH_REASON_CONTENT_FILTER: "cut off by the provider's filter",
-        FINISH_REASON_REFUSAL: "the model refused",
-    }
-    served, usage, latency = outcome.served_by, outcome.usage, outcome.latency
-    tokens = "tokens unknown"
-    if outcome.HasField("usage"):
-        taken = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
-        tokens = f"{taken:,} in, {usage.output_tokens + usage.reasoning_tokens:,} out"
-    attempts = len(outcome.attempts)
-    gateway, provider = latency.gateway.ToNanoseconds(), latency.provider.ToNanoseconds()
-    facts = [
-        f"{short(served.provider)} / {served.model}",
-        f"key {short(served.key)}" if served.key else "no key",
-        tokens,
-        cost(cost_nano_usd(outcome)),
-        f"gateway {milliseconds(gateway)}, provider {milliseconds(provider)}",
-        f"{attempts} attempt{'' if attempts == 1 else 's'}",
-        *filter(None, [ends.get(outcome.finish_reason, "")]),
-    ]
-    err = console(stderr=True)
-    err.print(Text(printable(" · ".join(facts)), style="dim"), soft_wrap=True)
-    for warning in outcome.warnings:
-        err.print(Text(printable(f"warning: {warning}"), style="yellow"), soft_wrap=True)

@@ -12,7 +12,8 @@ import typer
 from gatehouse.cli.terminal import console, printable
 
 _STDIN = Path("-")
-_MOST_BYTES = 8 * 1024 * 1024
+MOST_BYTES = 8 * 1024 * 1024
+"""As much of a file is read, and one byte more."""
 
 
 def read_file(file: Path, hint: str) -> bytes:
@@ -21,7 +22,7 @@ def read_file(file: Path, hint: str) -> bytes:
         with contextlib.ExitStack() as stack:
             source = sys.stdin.buffer if file == _STDIN else stack.enter_context(file.open("rb"))
             # One byte more than what is read as YAML, so that a larger file is refused there and not cut.
-            return source.read(_MOST_BYTES + 1)
+            return source.read(MOST_BYTES + 1)
     except OSError as error:
         raise typer.BadParameter(f"{file} cannot be read: {error.strerror}", param_hint=hint) from None
 

@@ -11,6 +11,7 @@ from gatehouse.cli import (
     audit,
     chat,
     config,
+    embed,
     experiments,
     explain,
     health,
@@ -48,6 +49,7 @@ app = typer.Typer(
     epilog=example_lines(
         (
             "gatehouse chat 'Why is the sky blue?'",
+            "gatehouse embed 'bread' 'butter'",
             "gatehouse keys create openai --type openai",
             "gatehouse providers create openai --type openai --key openai --default-model gpt-4o-mini",
             "gatehouse models sync openai --enable",
@@ -89,6 +91,7 @@ def gatehouse(
 
 
 chat.register(app)
+embed.register(app)
 explain.register(app)
 for _group in (
     keys,
