@@ -63,8 +63,7 @@ class InputReader:
             raise wrong("input", "Invalid 'input': empty array. Expected an array with minimum length 1.")
         for index, item in enumerate(given):
             self._item(item, f"input[{index}]")
-        if self._lonely_reasoning:
-            raise self._lonely()
+        self._follow(leads_on=False)
         if self._open_calls:
             raise wrong("input", f"No tool output found for function call {next(iter(self._open_calls))[:64]}.")
 
@@ -91,8 +90,7 @@ class InputReader:
             raise wrong(f"{where}.role", f"Invalid value: '{str(role)[:40]}'.", code="invalid_value")
         if (phase := item.get("phase")) is not None and (role != "assistant" or phase not in _PHASES):
             raise wrong(f"{where}.phase", f"Invalid value: '{str(phase)[:40]}'.", code="invalid_value")
-        if role == "assistant":
-            self._lonely_reasoning = ""
+        self._follow(leads_on=role == "assistant")
         allowed = {"output_text", "refusal"} if role == "assistant" else {"input_text", "input_image", "input_file"}
         text = self._contents(content, where, "content", allowed)
         self.mentions_json = self.mentions_json or "json" in text.lower()
@@ -165,7 +163,7 @@ class InputReader:
             raise wrong(where, f"Duplicate item found with call_id {call_id}.")
         self._known_calls.add(call_id)
         self._open_calls[call_id] = None
-        self._lonely_reasoning = ""
+        self._follow(leads_on=True)
         self.prompt.text(name)
         self.prompt.text(arguments)
 
@@ -175,6 +173,7 @@ class InputReader:
         if call_id not in self._open_calls:
             raise wrong(where, f"No tool call found for function call output with call_id {call_id}.")
         del self._open_calls[call_id]
+        self._follow(leads_on=False)
         self.prompt.answered(
             self._contents(item["output"], where, "output", {"input_text", "input_image", "input_file"})
         )
@@ -204,11 +203,15 @@ class InputReader:
         self.prompt.thoughts += 1
         self._lonely_reasoning = item_id
 
-    def _lonely(self) -> Refusal:
-        return wrong(
-            "input",
-            f"Item '{self._lonely_reasoning}' of type 'reasoning' was provided without its required following item.",
-        )
+    def _follow(self, *, leads_on: bool) -> None:
+        """What comes next; thoughts have to be followed by what came of them."""
+        if self._lonely_reasoning and not leads_on:
+            raise wrong(
+                "input",
+                f"Item '{self._lonely_reasoning}' of type 'reasoning' was provided without its required following"
+                " item.",
+            )
+        self._lonely_reasoning = ""
 
 
 def wrong(param: str, message: str, *, code: str | None = None) -> Refusal:

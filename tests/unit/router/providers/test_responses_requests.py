@@ -126,6 +126,30 @@ def test_long_ids_of_calls_are_shortened_alike_in_call_and_result() -> None:
     assert ids[2] == "y" * 64
 
 
+def test_calls_that_were_given_the_same_id_twice_are_told_apart() -> None:
+    turns: list[Message] = []
+    for number in range(3):
+        call = ToolCall(id="call_0", name="f", arguments_json=f"[{number}]")
+        result = ToolResult(tool_call_id="call_0", name="f", parts=(Text(str(number)),))
+        turns += [HELLO, Message(Role.ASSISTANT, (call,)), Message(Role.TOOL, (result,))]
+    turns.append(Message(Role.ASSISTANT, (ToolCall(id="call_0_2", name="f", arguments_json="[3]"),)))
+    sent = items(*turns)
+    calls = {each["call_id"]: each["arguments"] for each in sent if each["type"] == "function_call"}
+    results = {each["call_id"]: each["output"] for each in sent if each["type"] == "function_call_output"}
+    assert list(calls.values()) == ["[0]", "[1]", "[2]", "[3]"]
+    assert results == {call_id: arguments[1] for call_id, arguments in list(calls.items())[:3]}
+
+
+def test_thoughts_that_led_to_nothing_are_left_out() -> None:
+    thought = Reasoning("Hm.", Signature(b'{"id":"rs_1","encrypted_content":"c2VhbGVk"}'))
+    cut, whole = Message(Role.ASSISTANT, (thought,)), Message(Role.ASSISTANT, (thought, Text("Hi.")))
+    kinds = [each["type"] for each in items(HELLO, cut, HELLO, whole, HELLO)]
+    assert kinds == ["message", "message", "reasoning", "message", "message"]
+    # They may have led to what the next message holds.
+    said = Message(Role.ASSISTANT, (Text("Hi."),))
+    assert [each["type"] for each in items(HELLO, cut, said, HELLO)] == ["message", "reasoning", "message", "message"]
+
+
 def test_the_word_json_is_said_once_where_it_has_to_be() -> None:
     wanted = {"response_format": JsonFormat()}
     asked = Message(Role.USER, (Text("As Json, please"),))

@@ -42,13 +42,14 @@ def leading_instructions(messages: Sequence[Message]) -> tuple[str, Sequence[Mes
 def input_items(messages: Iterable[Message], *, say_json: bool) -> list[_Json]:
     """The items of a request. `say_json`: whether the word has to be among them, for JSON that no schema describes."""
     items: list[_Json] = []
+    ids = _CallIds()
     said = False
     for message in messages:
         match message.role:
             case Role.TOOL:
-                items += [_tool_result(part) for part in message.parts if isinstance(part, ToolResult)]
+                items += [_tool_result(part, ids) for part in message.parts if isinstance(part, ToolResult)]
             case Role.ASSISTANT:
-                items += _assistant_items(message.parts)
+                items += _assistant_items(message.parts, ids)
             case Role.USER:
                 items.append({"type": "message", "role": "user", "content": _contents(message.parts)})
             case Role.SYSTEM:
@@ -58,7 +59,52 @@ def input_items(messages: Iterable[Message], *, say_json: bool) -> list[_Json]:
     if say_json and not said:
         # The instructions do not count with OpenAI: it refuses the call.
         items.insert(0, {"type": "message", "role": "developer", "content": _ANSWER_IN_JSON})
-    return items
+    return _without_lonely_thoughts(items)
+
+
+class _CallIds:
+    """The ids of calls: short enough, and no two alike, for some providers begin anew with each answer."""
+
+    __slots__ = ("_given", "_taken", "_times")
+
+    def __init__(self) -> None:
+        self._given: dict[str, str] = {}
+        self._taken: set[str] = set()
+        self._times: dict[str, int] = {}
+
+    def made(self, call_id: str) -> str:
+        """For a call; the results after it are of this one."""
+        given = _short(call_id)
+        while given in self._taken:
+            times = self._times[call_id] = self._times.get(call_id, 1) + 1
+            given = _short(f"{call_id}_{times}")
+        self._taken.add(given)
+        self._given[call_id] = given
+        return given
+
+    def of(self, call_id: str) -> str:
+        """For a result."""
+        return self._given.get(call_id) or _short(call_id)
+
+
+def _short(call_id: str) -> str:
+    if len(call_id) <= _LONGEST_CALL_ID:
+        return call_id
+    return f"call_{hashlib.blake2b(call_id.encode(errors='replace'), digest_size=16).hexdigest()}"
+
+
+def _without_lonely_thoughts(items: list[_Json]) -> list[_Json]:
+    """OpenAI refuses thoughts that nothing follows which came of them, as when an answer was cut off amid them."""
+    kept: list[_Json] = []
+    leads_on = False
+    for item in reversed(items):
+        if item["type"] != "reasoning":
+            leads_on = item["type"] == "function_call" or item.get("role") == "assistant"
+        elif not leads_on:
+            continue
+        kept.append(item)
+    kept.reverse()
+    return kept
 
 
 def _plain(message: Message) -> str:
@@ -69,7 +115,7 @@ def _says_json(message: Message) -> bool:
     return any(isinstance(part, Text) and "json" in part.text.lower() for part in message.parts)
 
 
-def _assistant_items(parts: Iterable[Part]) -> list[_Json]:
+def _assistant_items(parts: Iterable[Part], ids: _CallIds) -> list[_Json]:
     """What a model said: each of its texts, thoughts and calls is an item of its own."""
     items: list[_Json] = []
     open_message: _Json | None = None
@@ -90,7 +136,7 @@ def _assistant_items(parts: Iterable[Part]) -> list[_Json]:
             items.append(
                 {
                     "type": "function_call",
-                    "call_id": _call_id(part.id),
+                    "call_id": ids.made(part.id),
                     "name": part.name,
                     "arguments": part.arguments_json,
                 }
@@ -99,7 +145,7 @@ def _assistant_items(parts: Iterable[Part]) -> list[_Json]:
     return items
 
 
-def _tool_result(result: ToolResult) -> _Json:
+def _tool_result(result: ToolResult, ids: _CallIds) -> _Json:
     # The format has no field for failures; models are told in words.
     mark = "Error: " if result.is_error else ""
     output: str | list[_Json] = mark + result.text
@@ -107,14 +153,7 @@ def _tool_result(result: ToolResult) -> _Json:
         output = [content for part in result.parts for content in _content(part)]
         if mark:
             output.insert(0, _text(mark + (output.pop(0)["text"] if isinstance(result.parts[0], Text) else "")))
-    return {"type": "function_call_output", "call_id": _call_id(result.tool_call_id), "output": output}
-
-
-def _call_id(call_id: str) -> str:
-    """Calls and results have the same id for the same id, so they still find each other."""
-    if len(call_id) <= _LONGEST_CALL_ID:
-        return call_id
-    return f"call_{hashlib.blake2b(call_id.encode(errors='replace'), digest_size=16).hexdigest()}"
+    return {"type": "function_call_output", "call_id": ids.of(result.tool_call_id), "output": output}
 
 
 def _contents(parts: Sequence[Part]) -> str | list[_Json]:
