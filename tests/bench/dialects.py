@@ -169,8 +169,8 @@ print(json.dumps({{"import_s": took, "sdks": [each for each in {_SDKS!r} if each
 
 def measure_import() -> Mapping[str, object]:
     """Seconds to import the router with all dialects, best of five, and which providers' SDKs came along."""
-    runs = [
+    runs: list[dict[str, object]] = [
         json.loads(subprocess.run([sys.executable, "-c", _IMPORT], capture_output=True, check=True, text=True).stdout)
         for _ in range(5)
     ]
-    return min(runs, key=lambda run: float(run["import_s"]))
+    return min(runs, key=lambda run: float(str(run["import_s"])))
