@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 from gatehouse import AlreadyExists, AsyncClient, NotFound
 from gatehouse.profile import Profile, load_profile
 from gatehouse.providerconfig.v1.model_pb2 import ModelPrice
+from gatehouse.providerconfig.v1.provider_pb2 import Capabilities
 from gatehouse.tokens import DEFAULT_TENANT, DEFAULT_USER, DevelopmentTokens, issuer_of
 
 from deploy.local.layout import StateLayout
@@ -40,22 +41,32 @@ _SANDBOX_KEY_PREFIX = "sk-sandbox-"
 _MADE_HERE = {"made-by": "make-run"}
 
 _PRETEND_PRICE = ModelPrice(input_micro_usd_per_million=150_000, output_micro_usd_per_million=600_000)
+_EMBEDS = Capabilities(embeddings=True)
 _SANDBOX_MODELS: Mapping[str, ModelFields] = {
-    model: {
-        "display_name": f"{title} (pretend price)",
-        "context_tokens": 128_000,
-        "max_output_tokens": 4096,
-        "price": _PRETEND_PRICE,
-    }
-    for model, title in (
-        ("sandbox-small", "Sandbox, small"),
-        ("sandbox-large", "Sandbox, large"),
-        ("sandbox-reasoner", "Sandbox, reasoning"),
-    )
+    **{
+        model: {
+            "display_name": f"{title} (pretend price)",
+            "context_tokens": 128_000,
+            "max_output_tokens": 4096,
+            "price": _PRETEND_PRICE,
+        }
+        for model, title in (
+            ("sandbox-small", "Sandbox, small"),
+            ("sandbox-large", "Sandbox, large"),
+            ("sandbox-reasoner", "Sandbox, reasoning"),
+        )
+    },
+    "sandbox-embed": {
+        "display_name": "Sandbox, vectors (pretend price)",
+        "context_tokens": 8192,
+        "capabilities": _EMBEDS,
+        "price": ModelPrice(input_micro_usd_per_million=20_000),
+    },
 }
 # Their prices are in the catalogue.
 _OPENAI_MODELS: Mapping[str, ModelFields] = {
-    model: {"context_tokens": 128_000, "max_output_tokens": 16_384} for model in ("gpt-4o-mini", "gpt-4o")
+    **{model: {"context_tokens": 128_000, "max_output_tokens": 16_384} for model in ("gpt-4o-mini", "gpt-4o")},
+    "text-embedding-3-small": {"context_tokens": 8192, "capabilities": _EMBEDS},
 }
 
 _DAILY_TOKENS_LIMIT = 1_000_000

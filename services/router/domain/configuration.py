@@ -91,8 +91,9 @@ class Provider:
 
     `weight`, `max_retries`, `default_temperature` are None when not set, `default_max_output_tokens` is 0 then.
     `limits` is None when there is none. `usual_model` is what serves calls that name no model: the default model, else
-    the first enabled one by id; None when there is no such model. `usual_embedder` is the same for calls that ask for
-    vectors: the default model where it can do `embeddings`, else the first enabled one that can.
+    the first enabled one by id, of those that make vectors only when there is no other; None when there is no model.
+    `usual_embedder` is the same for calls that ask for vectors: the default model where it can do `embeddings`, else
+    the first enabled one that can.
     """
 
     name: str
@@ -122,7 +123,9 @@ class Provider:
     def __post_init__(self) -> None:
         default = self.models.get(self.default_model) if self.default_model else None
         enabled = sorted((model for model in self.models.values() if model.enabled), key=lambda model: model.id)
-        usual = default if self.default_model else next(iter(enabled), None)
+        # Most models that make vectors do nothing else.
+        speakers = (*(model for model in enabled if not model.capabilities.embeddings), *enabled)
+        usual = default if self.default_model else next(iter(speakers), None)
         embedders = (model for model in (default, *enabled) if model is not None and model.capabilities.embeddings)
         object.__setattr__(self, "usual_model", usual)
         object.__setattr__(self, "usual_embedder", next(embedders, None))

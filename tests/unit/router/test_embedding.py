@@ -118,6 +118,12 @@ async def test_the_default_model_serves_where_it_can_do_embeddings() -> None:
     assert await served_by(world_of(one)) == ("one", "z")
 
 
+async def test_models_that_make_vectors_answer_only_where_there_is_no_other() -> None:
+    assert provider(models=[embedder("a"), model("b")]).usual_model == model("b")
+    assert provider(models=[embedder("a")]).usual_model == embedder("a")
+    assert provider(models=[embedder("a"), model("b")], default_model="a").usual_model == embedder("a")
+
+
 async def test_disabled_models_do_not_serve() -> None:
     one = provider(models=[embedder("a", enabled=False), embedder("z")])
     assert await served_by(world_of(one)) == ("one", "z")
