@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import orjson
 
 from libs.sandbox.dialect import Answer, Call, Dialect, Endpoint, Finish, Frame, Part, Question, Refusal
-from libs.sandbox.dialects.anthropic_request import MessagesQuestion, read_question
+from libs.sandbox.dialects.anthropic_request import MessagesQuestion, read_question, version_of
 from libs.sandbox.dialects.anthropic_rules import whole_number
 from libs.sandbox.sealing import seal
 
@@ -71,6 +71,7 @@ class AnthropicMessages(Dialect):
 
     def models(self, names: tuple[str, ...], call: Call) -> bytes:
         """A page of models, twenty unless more are asked for."""
+        version_of(call)
         limit = call.query.get("limit", str(_PAGE))
         size = whole_number(int(limit) if limit.isascii() and limit.isdigit() else limit, "limit", 1)
         shown = names[: min(size, _LARGEST_PAGE)]

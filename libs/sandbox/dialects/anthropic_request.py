@@ -56,13 +56,19 @@ class MessagesQuestion(Question):
     thinks: bool = False
 
 
-def read_question(call: Call) -> MessagesQuestion:
-    """The question in a request. Raises Refusal (400) naming the field that is wrong."""
+def version_of(call: Call) -> str:
+    """The version of the API that a request asks for, which it has to. Raises Refusal."""
     version = call.headers.get("anthropic-version", "")
     if not version:
         raise wrong("anthropic-version", "header is required")
     if version not in VERSIONS:
         raise wrong("anthropic-version", f'"{version[:40]}" is not a valid version')
+    return version
+
+
+def read_question(call: Call) -> MessagesQuestion:
+    """The question in a request. Raises Refusal (400) naming the field that is wrong."""
+    version = version_of(call)
     try:
         return _question(orjson.loads(call.body), version)
     except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):

@@ -342,7 +342,9 @@ CALLS: Mapping[str, Call] = MappingProxyType(
             ),
             params={
                 **plain(BUDGET),
-                "output_config": {"format": {"type": "json_schema", "schema": transform_schema(TRIP)}},
+                "output_config": {
+                    "format": {"type": "json_schema", "schema": {**transform_schema(TRIP), "description": "A trip"}}
+                },
             },
         ),
         "thinking by a budget": Call(

@@ -85,6 +85,15 @@ def test_what_the_sdk_takes_no_offence_at_or_does_not_know(schema: Any, expected
     assert closed(schema) == expected
 
 
+def test_what_the_schema_describes_is_said_in_it() -> None:
+    def described(schema: str) -> Any:
+        return orjson.loads(orjson.dumps(output_schema(schema, "A trip"))).get("description")
+
+    assert described('{"type":"null"}') == "A trip"
+    assert described('{"type":"null","description":"Nothing"}') == "A trip\n\nNothing"
+    assert described('{"$ref":"#/$defs/a","$defs":{"a":{"type":"null"}}}') is None
+
+
 def test_a_schema_too_deep_to_be_read_goes_as_it_is() -> None:
     deep = '{"items":' * 400 + "{}" + "}" * 400
     assert orjson.dumps(output_schema(deep)).decode() == deep

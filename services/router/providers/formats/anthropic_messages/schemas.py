@@ -23,10 +23,16 @@ _NAMED_IN_VAIN = frozenset({"$schema", "$id"})
 
 
 @lru_cache(maxsize=256)
-def output_schema(schema_json: str) -> orjson.Fragment:
-    """A schema for `output_config.format`. What is nested too deeply to be read goes on as it is."""
+def output_schema(schema_json: str, description: str = "") -> orjson.Fragment:
+    """A schema for `output_config.format`, which has no other place for a description.
+
+    What is nested too deeply to be read goes on as it is.
+    """
     try:
-        return orjson.Fragment(orjson.dumps(_closed(orjson.loads(schema_json))))
+        closed = _closed(orjson.loads(schema_json))
+        if description and "$ref" not in closed:
+            closed["description"] = _with_words(description, closed.get("description", ""))
+        return orjson.Fragment(orjson.dumps(closed))
     except (RecursionError, orjson.JSONEncodeError):
         return orjson.Fragment(schema_json)
 
@@ -160,4 +166,6 @@ def _is_plain(value: object) -> bool:
 
 
 def _with_words(description: object, words: str) -> str:
-    return f"{description}\n\n{words}" if description is not None else words
+    if description is None:
+        return words
+    return f"{description}\n\n{words}" if words else str(description)

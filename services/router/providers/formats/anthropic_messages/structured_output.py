@@ -52,14 +52,15 @@ def structured_output(
     if not isinstance(wanted, JsonSchemaFormat):
         return _NOTHING
     if family.output_schemas:
-        schema = output_schema(wanted.schema_json)
+        schema = output_schema(wanted.schema_json, wanted.description)
         return StructuredOutput(format={"type": "json_schema", "schema": schema})
     if forces_a_tool(request):
         # The answer will be a call of another tool.
         return _NOTHING
     if not is_object_schema(wanted.schema_json):
+        described = f" ({wanted.description})" if wanted.description else ""
         return StructuredOutput(
-            words=f"Answer with JSON that fits this JSON Schema, and with nothing else:\n{wanted.schema_json}"
+            words=f"Answer with JSON{described} that fits this schema, and with nothing else:\n{wanted.schema_json}"
         )
     name = _free_name(wanted.name, {*called, *(tool.name for tool in request.tools)})
     tool: Json = {

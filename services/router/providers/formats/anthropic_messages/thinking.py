@@ -55,15 +55,18 @@ def thinking_request(wanted: ReasoningRequest | None, family: Family, output_lim
     )
     if not by_budget:
         return _adaptive(family, _effort(wanted), hide=wanted.hide)
-    if wanted.effort is None:
-        tokens = wanted.budget_tokens or 0
-    else:
-        tokens = min(_BUDGETS[wanted.effort], output_limit // 2)
-    budget = min(max(tokens, LEAST_BUDGET), output_limit - 1)
+    budget = _budget(wanted, output_limit)
     if budget < LEAST_BUDGET:
         return NOT_SAID
     config: dict[str, Any] = {"type": "enabled", "budget_tokens": budget}
     return ThinkingRequest(config=_shown(config, family, hide=wanted.hide))
+
+
+def _budget(wanted: ReasoningRequest, output_limit: int) -> int:
+    tokens = wanted.budget_tokens or 0
+    if wanted.effort is not None:
+        tokens = min(_BUDGETS[wanted.effort], output_limit // 2)
+    return min(max(tokens, LEAST_BUDGET), output_limit - 1)
 
 
 def _as_little_as_possible(family: Family, *, hide: bool) -> ThinkingRequest:
