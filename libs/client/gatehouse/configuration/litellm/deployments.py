@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from gatehouse.configuration.litellm.places import Place
 from gatehouse.configuration.litellm.settings import FROM_ENVIRONMENT, Settings, variable_of
-from gatehouse.configuration.litellm.vendors import Place, locate
+from gatehouse.configuration.litellm.vendors import locate
 from gatehouse.providerconfig.v1.model_pb2 import Model, ModelPrice
 from gatehouse.providerconfig.v1.provider_pb2 import Capabilities, ProviderType
 
@@ -36,7 +37,8 @@ _ABILITIES = (
 )
 # What nearly every chat model can do; the others only where the file says so.
 _USUAL = frozenset({"streaming", "tools", "json_schema"})
-_CHAT_MODES = frozenset({"", "chat", "completion", "responses"})
+_VECTORS = "embedding"
+_MODES = frozenset({"", "chat", "completion", "responses", _VECTORS})
 # Said of a deployment for LiteLLM's own sake.
 _HARMLESS = frozenset(
     {"id", "base_model", "description", "created_at", "updated_at", "db_model", "mode", "health_check_model"}
@@ -93,9 +95,13 @@ def _read(
 ) -> Deployment | None:
     info = entry.part("model_info")
     mode = info.text("mode") if info else ""
-    place = locate(params.text("model"), params.text("custom_llm_provider"), params.text("api_base"), types)
-    if mode not in _CHAT_MODES:
-        place = f"it is for {mode}, and Gatehouse calls chat models only yet"
+    model, vendor, api_base = (params.text(key) for key in ("model", "custom_llm_provider", "api_base"))
+    place = locate(model, vendor, api_base, types, params.text)
+    if mode not in _MODES:
+        place = f"it is for {mode}, and Gatehouse calls models for chat and vectors only yet"
+    vectors = mode == _VECTORS or (not mode and _VECTORS in model)
+    if vectors and not isinstance(place, str) and not types[place.type].capabilities.embeddings:
+        place = f"it is for {_VECTORS}, which this Gatehouse cannot ask providers of type {place.type} for"
     if isinstance(place, str):
         entry.findings.remark(entry.line, entry.path, f"{group} is not taken over: {place}")
         return None
@@ -105,7 +111,7 @@ def _read(
         group=group,
         place=place,
         key=_key(params, place, allow_inline_keys=allow_inline_keys),
-        model=_model(params, info, place),
+        model=_model(params, info, place, vectors=vectors),
         organization=params.text("organization"),
         requests_per_minute=_either(entry, params, "rpm", _MOST_RPM),
         tokens_per_minute=_either(entry, params, "tpm", _MOST_TPM),
@@ -131,8 +137,8 @@ def _either(entry: Settings, params: Settings, key: str, most: int) -> int | Non
 
 
 def _key(params: Settings, place: Place, *, allow_inline_keys: bool) -> KeySource | None:
-    text = params.raw("api_key")
-    line, path = params.place("api_key")
+    text = params.raw(place.key)
+    line, path = params.place(place.key)
     findings = params.findings
     if text.startswith(FROM_ENVIRONMENT):
         variable = variable_of(text)
@@ -155,15 +161,17 @@ def _key(params: Settings, place: Place, *, allow_inline_keys: bool) -> KeySourc
     return None
 
 
-def _model(params: Settings, info: Settings | None, place: Place) -> Model:
+def _model(params: Settings, info: Settings | None, place: Place, *, vectors: bool) -> Model:
     fields: dict[str, Any] = {"provider_model_id": place.model}
+    if vectors:
+        fields["capabilities"] = Capabilities(embeddings=True)
     if info is not None:
         fields["context_tokens"] = info.whole("max_input_tokens", _MOST_TOKENS)
         # LiteLLM's `max_tokens` is the output's where both are said, and an older word for it.
         outputs = [info.whole(key, _MOST_OUTPUT) for key in ("max_output_tokens", "max_tokens")]
         fields["max_output_tokens"] = next((each for each in outputs if each is not None), None)
         said = {name: info.flag(key) for name, key in _ABILITIES}
-        if any(flag is not None for flag in said.values()):
+        if not vectors and any(flag is not None for flag in said.values()):
             fields["capabilities"] = Capabilities(
                 **{name: name in _USUAL if flag is None else flag for name, flag in said.items()}
             )

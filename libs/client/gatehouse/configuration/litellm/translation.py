@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from gatehouse.configuration.document import Configuration, owner_word
 from gatehouse.configuration.litellm.deployments import Deployment, KeySource, read_deployments
 from gatehouse.configuration.litellm.names import free, slug
+from gatehouse.configuration.litellm.places import has_option
 from gatehouse.configuration.litellm.routes import Targets, build_routes
 from gatehouse.configuration.litellm.routing import Routing, read_routing
 from gatehouse.configuration.litellm.settings import Findings, Settings
@@ -116,7 +117,7 @@ class _Translator:
 
     def _place(self, deployment: Deployment) -> None:
         place = deployment.place
-        mark = (place.type, place.base_url, deployment.key, deployment.organization)
+        mark = (place.type, place.base_url, deployment.key, deployment.organization, *sorted(place.options.items()))
         group = self._groups.get(mark)
         if group is None:
             taken = {each.provider_id for each in self._groups.values()}
@@ -174,12 +175,13 @@ class _Translator:
             "default_temperature": self._shared(group, "temperature", "temperature"),
             "default_max_output_tokens": self._shared(group, "max_output_tokens", "max_tokens"),
         }
+        options = dict(first.place.options)
         if first.organization:
-            schema = self._types[first.place.type].options_schema_json if first.place.type in self._types else ""
-            if '"organization"' in schema:
-                fields["options"] = {"organization": first.organization}
+            if has_option(self._types[first.place.type], "organization"):
+                options["organization"] = first.organization
             else:
                 self._remark(first, f"organization is not taken over: providers of type {first.place.type} have none")
+        fields["options"] = options or None
         temperature = fields["default_temperature"]
         fields["default_temperature"] = None if temperature is None else float(temperature)
         provider = Provider(**{key: value for key, value in fields.items() if value is not None})
