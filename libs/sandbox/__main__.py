@@ -20,8 +20,9 @@ DEFAULT_PORT = 7120
 _EXIT_USAGE = 2
 
 _INTRODUCTION = """\
-A local provider that speaks the OpenAI dialect. It answers without a model: the same question always gets the
-same answer, bit for bit. It keeps its own bill of what it was asked and what it would charge.
+A local provider that speaks the dialects of OpenAI, Anthropic, Gemini, Ollama and Azure OpenAI. It answers without a
+model: the same question always gets the same answer, bit for bit. It keeps its own bill of what it was asked and
+what it would charge.
 """
 
 
@@ -33,19 +34,25 @@ def _explain() -> str:
     )
     return f"""\
 endpoints:
-  POST /v1/chat/completions   stream and whole answers, tools, JSON output, images
-  POST /v1/embeddings         vectors, as numbers or in base64
-  GET  /v1/models             {", ".join(DEFAULT_MODELS)};
-                              any model named sandbox-... is answered too
+  OpenAI        /v1/chat/completions, /v1/responses, /v1/embeddings, /v1/models
+  Anthropic     /anthropic/v1/messages, /anthropic/v1/models
+  Gemini        /gemini/v1beta/models/MODEL:generateContent and what else there is; with projects/... in the path
+                as Vertex AI; access tokens of service accounts at /google/token
+  Ollama        /ollama/api/chat, /ollama/api/embed, /ollama/api/tags; no key needed
+  Azure OpenAI  /azure/openai/deployments/MODEL/..., /azure/openai/v1/...; access tokens of Microsoft Entra at
+                /entra/TENANT/oauth2/v2.0/token
   GET  /healthz
   GET, POST, DELETE /_sandbox/rules    standing rules (below)
   GET  /_sandbox/bill         the bill as JSON lines
 
-try it (the key is anything that begins with {KEY_PREFIX}):
+models: {", ".join(DEFAULT_MODELS)};
+  any model named sandbox-... is answered too
+
+try it (the key is anything that begins with {KEY_PREFIX}, in every dialect in its own header):
   curl -s http://127.0.0.1:{DEFAULT_PORT}/v1/chat/completions -H 'authorization: Bearer {KEY_PREFIX}demo' \\
     -d '{{"model":"sandbox-small","messages":[{{"role":"user","content":"Hello?"}}]}}'
 
-directives: put them into the last user message, as in
+directives: put them into the last user message, or a text to embed, as in
   [[sandbox status=429 retry_after=2]]   or   [[sandbox pace_ms=50 cut_after=3]]
 {words}
 

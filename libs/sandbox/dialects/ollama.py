@@ -163,7 +163,11 @@ def _last(question: Question, answer: Answer, message: Mapping[str, object]) -> 
     tail |= _durations(answer.completion_tokens)
     if answer.with_usage:
         # As Go does it: a count of zero is left out.
-        counts = {"prompt_eval_count": answer.prompt_tokens, "eval_count": answer.completion_tokens}
+        counts = {
+            "prompt_eval_count": answer.prompt_tokens,
+            "prompt_eval_cached_count": answer.cached_tokens,
+            "eval_count": answer.completion_tokens,
+        }
         tail |= {name: count for name, count in counts.items() if count}
     return _head(question) + orjson.dumps(message) + b"," + orjson.dumps(tail)[1:]
 

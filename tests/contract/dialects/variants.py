@@ -160,7 +160,11 @@ _ALL = (
         path="/gemini/v1beta",
         reader=gemini_content.read,
         finishes=_GEMINI_FINISHES,
-        result_media=frozenset({"image", "document", "audio"}),
+        # Models of the third generation take images and documents there.
+        result_media=frozenset(),
+        whole_arguments=True,
+        # Content that is refused has an answer without a candidate.
+        unworded=frozenset({"status=400 code=content_filter"}),
     ),
     Variant(
         name="ollama",
@@ -170,7 +174,6 @@ _ALL = (
         finishes=_OLLAMA_FINISHES,
         media_first=True,
         whole_arguments=True,
-        counts_cache=False,
         counts_reasoning=False,
         unworded=frozenset({"status=400 code=content_filter", "status=429 code=insufficient_quota"}),
     ),

@@ -108,6 +108,11 @@ def test_an_answer_that_only_loaded_the_model_is_empty() -> None:
         ({"prompt_eval_count": 7, "eval_count": 5}, TokenCounts(input_tokens=7, output_tokens=5)),
         ({"prompt_eval_count": 7}, TokenCounts(input_tokens=7)),
         ({"prompt_eval_count": 7, "eval_count": 0}, TokenCounts(input_tokens=7)),
+        (
+            {"prompt_eval_count": 7, "prompt_eval_cached_count": 3, "eval_count": 5},
+            TokenCounts(input_tokens=4, cache_read_tokens=3, output_tokens=5),
+        ),
+        ({"prompt_eval_count": 7, "prompt_eval_cached_count": 8, "eval_count": 5}, None),
         ({"eval_count": 5}, None),
         ({"prompt_eval_count": 0, "eval_count": 5}, None),
         ({"prompt_eval_count": -1, "eval_count": 5}, None),
