@@ -106,7 +106,8 @@ class Conversation:
         self.prompt.text(orjson.dumps(arguments).decode())
 
     def _verify(self, covered: str, signature: object) -> None:
-        if not isinstance(signature, str) or not is_signed(covered, signature):
+        written = signature.replace("-", "+").replace("_", "/") if isinstance(signature, str) else ""
+        if not is_signed(covered, written):
             raise wrong("Corrupted thought signature.")
         self.prompt.thoughts += 1
 

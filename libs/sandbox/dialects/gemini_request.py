@@ -10,7 +10,17 @@ import orjson
 
 from libs.sandbox.dialect import Call, EmbeddingQuestion, Question
 from libs.sandbox.dialects.gemini_contents import Conversation
-from libs.sandbox.dialects.gemini_rules import ANY_JSON, Json, check_schema, checked, listed, number, text, wrong
+from libs.sandbox.dialects.gemini_rules import (
+    ANY_JSON,
+    Json,
+    camel_cased,
+    check_schema,
+    checked,
+    listed,
+    number,
+    text,
+    wrong,
+)
 from libs.sandbox.dialects.gemini_tools import read_tools, tool_choice
 from libs.sandbox.tokens import count_tokens
 from libs.sandbox.vectors import MAX_DIMENSIONS, MIN_DIMENSIONS
@@ -78,7 +88,7 @@ def read_question(call: Call) -> Question:
 def load(body: bytes, known: frozenset[str]) -> Json:
     """The request in a body. Raises Refusal."""
     try:
-        return checked(orjson.loads(body), "request", known)
+        return checked(camel_cased(orjson.loads(body)), "request", known)
     except orjson.JSONDecodeError:
         raise wrong("Invalid JSON payload received. Unexpected end of string.") from None
 
@@ -170,10 +180,10 @@ def _embedded(value: object, call: Call, known: frozenset[str], *, vertex: bool)
 
 def _prediction(call: Call) -> EmbeddingQuestion:
     request = load(call.body, frozenset({"instances", "parameters"}))
-    instances = [checked(each, "instances", {"content", "task_type"}) for each in listed(request, "instances", "")]
+    instances = [checked(each, "instances", {"content", "taskType"}) for each in listed(request, "instances", "")]
     parameters = checked(request.get("parameters", {}), "parameters", {"outputDimensionality"})
     for each in instances:
-        _settings({"taskType": each["task_type"]} if "task_type" in each else {})
+        _settings({name: value for name, value in each.items() if name == "taskType"})
     return _embedding(call, [text(each, "content", "instances") for each in instances], _settings(parameters))
 
 

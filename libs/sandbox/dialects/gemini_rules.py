@@ -19,6 +19,32 @@ _KEYWORDS = frozenset(
 )
 
 
+# What in a request is the caller's own JSON, and no message of the API.
+_FREE = frozenset({"args", "response", "parametersJsonSchema", "responseJsonSchema"})
+
+
+def camel_cased(value: Any) -> Any:
+    """With all names of fields as in JSON: those of the .proto files are taken too, and the SDKs mix them."""
+    if isinstance(value, list):
+        return [camel_cased(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    read: Json = {}
+    for name, each in value.items():
+        camel = _camel(name)
+        if camel == "data" and isinstance(each, str):
+            # Either alphabet of base64 is taken.
+            read[camel] = each.replace("-", "+").replace("_", "/")
+        else:
+            read[camel] = each if camel in _FREE else camel_cased(each)
+    return read
+
+
+def _camel(name: str) -> str:
+    head, *tail = name.split("_")
+    return head + "".join(word.capitalize() for word in tail) if head else name
+
+
 def wrong(message: str) -> Refusal:
     """400 `INVALID_ARGUMENT`."""
     return Refusal(400, message)

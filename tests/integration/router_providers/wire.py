@@ -25,6 +25,7 @@ from services.router.domain.ports import Dispatch
 from services.router.domain.routing.causes import Rule
 from services.router.domain.routing.route_plan import Target
 from services.router.domain.tokens import measure
+from services.router.providers.http.access_tokens import PUBLIC_ISSUERS, AccessTokens
 from services.router.providers.http.session import HttpProviderSession
 from services.router.providers.http.timers import Timers
 from services.router.providers.http.vetted_http import VettedHttp
@@ -246,15 +247,18 @@ async def open_session(
     first_event_s: float = 10.0,
     idle_s: float = 10.0,
     max_answer_bytes: int = 64 * 1024 * 1024,
+    issuers: Mapping[str, str] = PUBLIC_ISSUERS,
 ) -> AsyncIterator[HttpProviderSession]:
-    """A session with all dialects, which may call this machine."""
+    """A session with all dialects, which may call this machine. `issuers` give access tokens."""
     lookup = NameLookup()
     http = VettedHttp(EndpointRules(allow_loopback=True), lookup)
+    tokens = AccessTokens(http, issuers, connect_s=connect_s)
     session = HttpProviderSession(
         http,
         DIALECTS,
         Timers(connect_s=connect_s, first_event_s=first_event_s, idle_s=idle_s),
         max_answer_bytes=max_answer_bytes,
+        tokens=tokens,
     )
     connector = http.session.connector
     assert connector is not None
@@ -264,6 +268,7 @@ async def open_session(
         assert in_use <= len(session._lingering), "every connection comes back or is closed"
     finally:
         await session.aclose()
+        await tokens.aclose()
         await http.aclose()
         await lookup.close()
 

@@ -15,6 +15,8 @@ _SETTINGS = {
     "maxOutputTokens": "max_output_tokens",
 }
 _CHOICES = {"AUTO": "auto", "ANY": "required", "NONE": "none"}
+# Its own name for one of them.
+_TYPES = {"audio/mp3": "audio/mpeg"}
 _KINDS = {"image": "image", "audio": "audio", "application": "document", "text": "document"}
 
 
@@ -72,7 +74,7 @@ def _part(transcript: Transcript, calls: Calls, role: str, part: Json) -> None:
 def _media(part: Json) -> Item:
     match part:
         case {"inlineData": {"mimeType": media_type, "data": data}}:
-            return media(_KINDS[media_type.split("/")[0]], media_type, data=data)
+            return media(_KINDS[media_type.split("/")[0]], _TYPES.get(media_type, media_type), data=data)
         case {"fileData": file}:
             return media(_KINDS[file.get("mimeType", "image/").split("/")[0]], "", url=file["fileUri"])
         case _:
