@@ -292,7 +292,7 @@ async def _bomb(exchange: Exchange) -> None:
         (answering(whole(b"", 204)), "was answered with HTTP status 204"),
         (answering(whole(b"", 302)), "is redirected to nowhere"),
         (answering(whole(b"", 302, location=f"/{SECRET}")), "is redirected too often"),
-        (answering(whole(b"", 302, location="ftp://127.0.0.1/")), "has no URL"),
+        (answering(whole(b"", 302, location="ftp://127.0.0.1/")), "has no URL that could be called"),
         (
             answering(whole(b"", 302, location="http://169.254.169.254/latest")),
             "leads to a place that may not be called",
@@ -328,7 +328,7 @@ async def test_nobody_there_is_told_as_well() -> None:
 )
 async def test_what_is_no_url_is_not_fetched(url: str) -> None:
     async with fetcher() as running:
-        assert await problem(running, Image(url=url)) == "The image by URL has no URL."
+        assert await problem(running, Image(url=url)) == "The image by URL has no URL that could be called."
 
 
 @pytest.mark.parametrize(

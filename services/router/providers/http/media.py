@@ -136,8 +136,10 @@ class MediaFetcher:
         try:
             destination = self._http.anywhere(url)
         except ProviderError as error:
-            refused = error.reason is Reason.PROVIDER_ADDRESS_REFUSED
-            problem = f"leads to a place that may not be called: not https, or {INSIDE}" if refused else "has no URL"
+            if error.reason is Reason.PROVIDER_ADDRESS_REFUSED:
+                problem = f"leads to a place that may not be called: not https, or {INSIDE}"
+            else:
+                problem = "has no URL that could be called"
         else:
             return await self._http.session.get(
                 destination,
