@@ -63,7 +63,7 @@ USER, ASSISTANT, SYSTEM, TOOL = Role.USER, Role.ASSISTANT, Role.SYSTEM, Role.TOO
 
 
 @given(st.sampled_from(MODELS), st.data(), st.sampled_from([1, 1000, 1025, 4096, 50_000]))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_whatever_is_said_and_asked_for_the_api_takes(model: str, data: st.DataObject, limit: int) -> None:
     request = data.draw(generations(model))
     body = body_of(request, model, limit=limit)
@@ -107,6 +107,18 @@ def test_a_message_of_the_system_stands_after_the_user_s_where_the_model_knows_i
     known = turns(*messages, system_turns=True)
     assert known[1] == {"role": "system", "content": texts("Be brief.", "In French.")}
     assert [turn["role"] for turn in known] == ["user", "system", "assistant"]
+
+
+def test_instructions_among_the_results_of_tools_do_not_end_the_turn() -> None:
+    messages = (
+        said(USER, "Go"),
+        said(ASSISTANT, call("a"), call("b")),
+        said(TOOL, result("a")),
+        said(SYSTEM, "Be brief."),
+        said(TOOL, result("b")),
+    )
+    expected = [answer("a"), answer("b"), *texts("<system>\nBe brief.\n</system>")]
+    assert turns(*messages, system_turns=True)[-1] == {"role": "user", "content": expected}
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def taken(schema: Any) -> Any:
 
 
 @given(SCHEMAS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_every_schema_is_one_that_the_api_takes(schema: Any) -> None:
     check_output_schema(closed(schema), "schema")
 
