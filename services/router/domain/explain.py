@@ -11,6 +11,7 @@ from itertools import islice
 from libs.core.errors import GatehouseError
 from libs.core.money import NanoUsd
 from libs.core.resource_names import Owner
+from services.router.domain.adaptation import Adapter
 from services.router.domain.call_context import CallContext
 from services.router.domain.configuration import Provider
 from services.router.domain.generation import Generation
@@ -76,6 +77,9 @@ class Explainer:
             if state is not None and state.obstacle:
                 plan = plan.without(target, _key_obstacle(state))
         told = [each.warning for each in plan.passed_over]
+        if plan.targets:
+            # As the call would say if the first one served.
+            told += Adapter(request, plan.size, self._planner.types, streaming=True).to(plan.targets[0])[1]
         age_s = self._config.age_s()
         if age_s > _OLD_S:
             told.append(f"provider_config cannot be reached: the configuration is {age_s:.0f} s old")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.router.domain import features as f
@@ -315,6 +315,7 @@ ANY_REQUEST = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(ANY_REQUEST, ANY_MASK, st.sampled_from([None, 0.5]))
 def test_nothing_is_left_that_the_target_lacks(request: Generation, can: int, temperature: float | None) -> None:
     adapted, warnings = to(request, can, default_temperature=temperature)
@@ -334,6 +335,7 @@ def test_nothing_is_left_that_the_target_lacks(request: Generation, can: int, te
     assert adapted.temperature is None or can & f.SAMPLING
 
 
+@settings(deadline=None)
 @given(ANY_REQUEST, ANY_MASK)
 def test_adapting_twice_is_adapting_once(request: Generation, can: int) -> None:
     adapted, _ = to(request, can)

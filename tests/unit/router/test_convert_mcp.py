@@ -9,7 +9,7 @@ import orjson
 import pytest
 from gatehouse.router.v1 import generation_pb2 as pb
 from gatehouse.router.v1 import message_pb2 as m
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libs.core.errors import InvalidArgument
@@ -236,6 +236,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(JSON | JSON.map(lambda value: {"content": [value]}))
 def test_whatever_json_a_server_sends_is_taken_or_refused(value: object) -> None:
     text = orjson.dumps(value).decode()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from gatehouse.router.v1 import generation_pb2 as pb
 from gatehouse.router.v1 import message_pb2 as m
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libs.core.errors import InvalidArgument
@@ -363,6 +363,7 @@ def _signature_back(signature: Signature | None) -> m.Signature | None:
     return m.Signature(data=signature.data, provider=signature.provider, key=signature.key)
 
 
+@settings(deadline=None)
 @given(st.lists(_messages(), max_size=5))
 def test_any_valid_conversation_converts_and_loses_nothing(given_messages: list[m.Message]) -> None:
     conversation = [_BOTH_CALLED, *given_messages]

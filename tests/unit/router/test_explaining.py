@@ -8,8 +8,9 @@ from libs.core.errors import FailedPrecondition
 from libs.core.money import TokenCounts
 from libs.core.resource_names import Owner
 from services.router.domain.condition import BreakerState
+from services.router.domain.configuration import Capabilities
 from services.router.domain.errors import Reason
-from services.router.domain.generation import Image, Message, Role
+from services.router.domain.generation import Image, Message, Role, Tool
 from services.router.domain.health import TargetHealth
 from services.router.domain.ports import KeyState
 from services.router.domain.preference import Preferences, Profile
@@ -280,3 +281,11 @@ async def test_how_the_platform_s_providers_do_is_for_those_they_may_serve(
     world.health.enter((common.name, "small", common.key), 1.0)
     report = await world.explainer().health(context())
     assert [each.key[0] for each in report.targets] == ([common.name] if told else [])
+
+
+async def test_what_the_first_target_would_not_be_sent_is_told() -> None:
+    first = provider("one", models=[model(capabilities=Capabilities(tools=False))], priority=1)
+    world = world_of(first, provider("two", priority=2))
+    tool = Tool(name="t", description="", parameters_json="")
+    explained = await world.explainer().explain(ask(tools=(tool,), drop_unsupported=True), context())
+    assert explained.warnings == ("tools left out: the model 'small' of tenants/acme/providers/one cannot do this",)
