@@ -108,8 +108,9 @@ class _Screen:
 
     def show(self, thought: str, text: str) -> None:
         if thought and self._thoughts:
+            begins = self._open != "thoughts"
             self._begin("thoughts")
-            typer.echo(printable(thought), nl=False, err=True)
+            typer.echo(printable(thought.lstrip() if begins else thought), nl=False, err=True)
         if text:
             self._begin("text")
             typer.echo(_on_screen(text), nl=False)
