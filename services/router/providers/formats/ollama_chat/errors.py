@@ -10,7 +10,7 @@ ERRORS = ErrorTable(
     words=(
         # Of the server, of its older and newer engines, of llama.cpp below.
         ("exceeds the context length", Reason.CONTEXT_TOO_LONG),
-        ("exceeds maximum context length", Reason.CONTEXT_TOO_LONG),
+        ("maximum context length", Reason.CONTEXT_TOO_LONG),
         ("exceeds the available context size", Reason.CONTEXT_TOO_LONG),
         ("exceed_context_size", Reason.CONTEXT_TOO_LONG),
         ("prompt too long", Reason.CONTEXT_TOO_LONG),
