@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from gatehouse.operations.models import ModelFields
     from gatehouse.providerconfig.v1.model_pb2 import ModelPrice
 
-ABILITIES = ("streaming", "tools", "json_schema", "images", "audio", "documents", "reasoning", "embeddings")
+ABILITIES = (
+    *("streaming", "tools", "json_schema", "images", "audio", "documents", "reasoning", "embeddings"),
+    "fixed_sampling",
+)
 
 _PRICES = "Price, in dollars per million tokens"
 
@@ -42,7 +45,9 @@ OutputOption = Annotated[
 CanOption = Annotated[
     str | None,
     typer.Option(
-        "--can", help=f"What it can do, with commas: {','.join(ABILITIES)}. \\[default: what the catalogue knows]"
+        "--can",
+        help=f"What it can do, with commas: {','.join(ABILITIES)}, which is to refuse temperature, top_p and top_k. "
+        "\\[default: what the catalogue knows]",
     ),
 ]
 InputPriceOption = Annotated[

@@ -69,7 +69,11 @@ app = group(
     app,
     "create",
     "gatehouse providers create openai --type openai --key openai --default",
-    "gatehouse providers create local --type openai_compatible --base-url http://localhost:8000/v1 --key local",
+    "gatehouse providers create claude --type anthropic --key claude --default-model claude-sonnet-4-6",
+    "gatehouse providers create local --type openai_compatible --base-url http://localhost:8000/v1 "
+    "--option server=vllm",
+    "gatehouse providers create azure --type azure_openai --base-url https://acme.openai.azure.com --key azure "
+    "--option api_version=2024-10-21",
     "gatehouse providers create eu --type openai --key eu --option organization=org-1 --limit-rpm 500 "
     "--timeout first_event=30s --default-for-task extraction",
 )

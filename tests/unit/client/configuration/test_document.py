@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from tests.unit.client.configuration.configurations import TENANT, USER, tenants, users
 
 DOLLARS = "must be dollars per million tokens, 0 to 1,000,000, with at most 6 decimals"
-ABILITIES = "must be one of streaming, tools, json_schema, images, audio, documents, reasoning, embeddings"
+ABILITIES = (
+    "must be one of streaming, tools, json_schema, images, audio, documents, reasoning, embeddings, fixed_sampling"
+)
 STRATEGIES = "must be one of priority, weighted, lowest_cost, lowest_latency, least_busy, complexity"
 PROVIDER = "must name a provider: ID, platform/ID, tenant/ID or a resource name such as tenants/T/providers/ID"
 
