@@ -67,19 +67,23 @@ _NOTHING_LEFT = Text("[Nothing of this conversation can be shown to this model.]
 class Adapter(Generic[RequestT]):
     """Adapts one request to whichever target an attempt of it goes to. What that takes is worked out once."""
 
-    __slots__ = ("_needs", "_request", "_traced", "_types")
+    __slots__ = ("_needs", "_plain", "_request", "_traced", "_types")
 
     def __init__(self, request: RequestT, size: RequestSize, types: ProviderTypes, *, streaming: bool) -> None:
         self._request: RequestT = request
         self._types = types
         self._needs = needs_of(request, size, streaming=streaming)
         self._traced = size.traced
+        # Nothing but what a target lacks, or its provider adds, can change it.
+        self._plain = not size.traced and (isinstance(request, Embedding) or request.service_tier is None)
 
     def to(self, target: Target) -> tuple[RequestT, tuple[str, ...]]:
         """The request for one target, nearly always unchanged, and what its caller should know of it."""
-        request: Generation | Embedding = self._request
         can = target.model.capabilities.mask & self._types.features_of(target.provider, target.model)
         missing = self._needs.used & ~can
+        if not missing and self._plain and target.provider.default_temperature is None:
+            return self._request, ()
+        request: Generation | Embedding = self._request
         warnings = _left_out(missing & self._needs.needed, target.provider, target.model)
         adapted: Generation | Embedding
         if isinstance(request, Embedding):
@@ -153,6 +157,8 @@ class _Conversation:
         return fitting or (Message(Role.USER, (_NOTHING_LEFT,)),) if messages else ()
 
     def _message(self, message: Message) -> Message:
+        if all(type(part) is Text for part in message.parts):
+            return message
         places: dict[int, int] = {}
         parts: list[Part] = []
         for place, part in enumerate(message.parts):
