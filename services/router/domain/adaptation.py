@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any, Generic, cast
 
 from services.router.domain import features
-from services.router.domain.call_request import RequestT
+from services.router.domain.call_request import CallRequest, RequestT
 from services.router.domain.configuration import Model, Provider
 from services.router.domain.embedding import Embedding, without
 from services.router.domain.features import words_for
@@ -75,7 +75,8 @@ class Adapter(Generic[RequestT]):
         self._needs = needs_of(request, size, streaming=streaming)
         self._traced = size.traced
         # Nothing but what a target lacks, or its provider adds, can change it.
-        self._plain = not size.traced and (isinstance(request, Embedding) or request.service_tier is None)
+        either: CallRequest = request
+        self._plain = not size.traced and (isinstance(either, Embedding) or either.service_tier is None)
 
     def to(self, target: Target) -> tuple[RequestT, tuple[str, ...]]:
         """The request for one target, nearly always unchanged, and what its caller should know of it."""
@@ -83,9 +84,9 @@ class Adapter(Generic[RequestT]):
         missing = self._needs.used & ~can
         if not missing and self._plain and target.provider.default_temperature is None:
             return self._request, ()
-        request: Generation | Embedding = self._request
+        request: CallRequest = self._request
         warnings = _left_out(missing & self._needs.needed, target.provider, target.model)
-        adapted: Generation | Embedding
+        adapted: CallRequest
         if isinstance(request, Embedding):
             adapted = without(request, missing) if missing else request
         else:
