@@ -37,6 +37,8 @@ PUBLIC_ISSUERS: Mapping[str, str] = MappingProxyType(
 
 _MOST_TOKENS = 10_000
 _MOST_ANSWER_BYTES = 64 * 1024
+# As much as servers take in a header.
+_LONGEST_TOKEN = 16 * 1024
 # An exchange serves all calls that wait for it, so none of their deadlines ends it.
 _LONGEST_EXCHANGE_S = 30.0
 # Tokens of an hour are got anew five minutes before they end, shorter ones earlier in proportion.
@@ -195,7 +197,7 @@ def _token(answer: Mapping[str, object], asked: float) -> _Token:
     """The token in an answer. Raises ProviderError `PROVIDER_BAD_RESPONSE` when there is none."""
     token = answer.get("access_token")
     secret = Secret(token.encode()) if isinstance(token, str) else Secret(b"")
-    if not sendable(secret.reveal()):
+    if len(secret) > _LONGEST_TOKEN or not sendable(secret.reveal()):
         raise ProviderError(Reason.PROVIDER_BAD_RESPONSE, status=HTTP_OK)
     lifetime = _lifetime_s(answer.get("expires_in"))
     return _Token(

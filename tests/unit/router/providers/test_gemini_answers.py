@@ -198,10 +198,11 @@ def test_what_is_no_answer_is_malformed(body: bytes) -> None:
     assert reason(error) is Reason.PROVIDER_BAD_RESPONSE
 
 
-FIELDS = (
-    "candidates content parts text thought thoughtSignature functionCall name args id finishReason index usageMetadata "
-    "promptTokenCount totalTokenCount error code promptFeedback blockReason responseId message details status"
-).split()
+FIELDS = [
+    "candidates", "content", "parts", "text", "thought", "thoughtSignature", "functionCall", "name", "args", "id",
+    "finishReason", "index", "usageMetadata", "promptTokenCount", "totalTokenCount", "error", "code",
+    "promptFeedback", "blockReason", "responseId", "message", "details", "status",
+]  # fmt: skip
 _json = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=5),
     lambda inner: (

@@ -78,10 +78,11 @@ def test_the_deepest_schemas_are_left_open() -> None:
     assert _loaded(cleaned_answer_schema(text, ""))["items"]["items"]
 
 
-KEYWORDS = (
-    "type properties items allOf anyOf oneOf $ref $defs definitions enum const nullable exclusiveMinimum pattern required "
-    "additionalProperties prefixItems title description not default minimum format a"
-).split()
+KEYWORDS = [
+    "type", "properties", "items", "allOf", "anyOf", "oneOf", "$ref", "$defs", "definitions", "enum", "const",
+    "nullable", "exclusiveMinimum", "pattern", "required", "additionalProperties", "prefixItems", "title",
+    "description", "not", "default", "minimum", "format", "a",
+]  # fmt: skip
 _schemas: st.SearchStrategy[Any] = st.recursive(
     st.booleans() | st.none() | st.integers(-3, 3) | st.text(max_size=3),
     lambda inner: (
