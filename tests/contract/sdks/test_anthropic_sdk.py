@@ -197,9 +197,9 @@ def read_by_sdk(message: TheirMessage) -> Answer:
             case "text":
                 parts.append(Text(block.text))
             case "thinking":
-                parts.append(Reasoning(block.thinking, Signature(b"t" + block.signature.encode())))
+                parts.append(Reasoning(block.thinking, Signature(f"t{block.signature}\n{message.model}".encode())))
             case "redacted_thinking":
-                parts.append(Reasoning("", Signature(b"r" + block.data.encode())))
+                parts.append(Reasoning("", Signature(f"r{block.data}\n{message.model}".encode())))
             case "tool_use":
                 arguments_json = orjson.dumps(block.input).decode()
                 parts.append(ToolCall(id=block.id, name=block.name, arguments_json=arguments_json))

@@ -88,7 +88,8 @@ class AnthropicDialect:
             output_limit=output_limit,
             stream=stream,
         )
-        return EncodedRequest("/v1/messages", encoded.body, MessagesAnswers(encoded.answer_tool))
+        answers = MessagesAnswers(encoded.answer_tool, provider_model_id)
+        return EncodedRequest("/v1/messages", encoded.body, answers)
 
     @property
     def embedder(self) -> Embedder | None:

@@ -291,6 +291,18 @@ def test_thoughts_are_signed_when_their_block_ends() -> None:
     ]
 
 
+def test_thoughts_are_signed_for_the_model_that_was_asked() -> None:
+    block = {"type": "thinking", "thinking": "Hm", "signature": "mark"}
+    body = orjson.dumps({"content": [block, {"type": "redacted_thinking", "data": "x"}], "stop_reason": "end_turn"})
+    answers = MessagesAnswers(model="claude-9")
+    signed = (Reasoning("Hm", Signature(b"tmark\nclaude-9")), Reasoning("", Signature(b"rx\nclaude-9")))
+    assert answers.decode(body).parts == signed
+    decoder = answers.stream_decoder()
+    events = [begin(0, **block), stop(0), begin(1, type="redacted_thinking", data="x"), stop(1), STOP]
+    found = [event for each in events for event in decoder.feed(orjson.dumps(each))]
+    assert folded(found).parts == signed
+
+
 def test_arguments_come_as_the_provider_writes_them() -> None:
     given = ['{"ci', 'ty": ', '"Oslo"}']
     assert events(begin(0, **use()), *(more(0, "input_json_delta", partial_json=each) for each in given), stop(0)) == [

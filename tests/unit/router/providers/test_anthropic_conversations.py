@@ -34,7 +34,7 @@ def said(role: Role, *parts: Part | str, marks: tuple[int, ...] = ()) -> Message
 
 
 def turns(*messages: Message, system_turns: bool = False) -> list[Any]:
-    conversation = Conversation(messages, system_turns=system_turns)
+    conversation = Conversation(messages, model="m", system_turns=system_turns)
     found: list[Any] = orjson.loads(orjson.dumps(conversation.turns))
     return found
 
@@ -212,7 +212,22 @@ def test_instructions_before_a_turn_that_came_to_nothing_are_marked_in_the_user_
     ]
 
 
-@pytest.mark.parametrize("mark", [b"", b"t", b"r", b"x1", b"t\xff"])
+def test_thoughts_go_back_to_the_model_that_had_them() -> None:
+    def kept(origin: bytes) -> bool:
+        parts = (
+            Reasoning("Hm", Signature(b"tmark" + origin)),
+            Reasoning("", Signature(b"rdata" + origin)),
+            Text("Well"),
+        )
+        content = turns(said(USER, "Go"), said(ASSISTANT, *parts), said(USER, "on"))[1]["content"]
+        return bool(content != "Well")
+
+    assert kept(b"\nm")
+    assert not kept(b"\nm2")
+    assert not kept(b"\n")
+
+
+@pytest.mark.parametrize("mark", [b"", b"t", b"r", b"x1", b"t\xff", b"t\nm", b"t\xff\nm", b"tx\n\xff"])
 def test_marks_that_were_not_made_here_are_not_sent(mark: bytes) -> None:
     messages = (said(USER, "Go"), said(ASSISTANT, Reasoning("Hm", Signature(mark)), "Well"), said(USER, "on"))
     assert turns(*messages)[1]["content"] == "Well"

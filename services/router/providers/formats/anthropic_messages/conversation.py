@@ -39,14 +39,15 @@ _THOUGHTS = frozenset({"thinking", "redacted_thinking"})
 
 
 class Conversation:
-    """The messages of a call as turns. `system_turns`: whether the model knows messages of role `system`.
+    """The messages of a call as turns of `model`. `system_turns`: whether it knows messages of role `system`.
 
     `tools` are the names of the tools that were called, in order.
     """
 
-    __slots__ = ("_open", "_system_turns", "_used", "system", "tools", "turns")
+    __slots__ = ("_model", "_open", "_system_turns", "_used", "system", "tools", "turns")
 
-    def __init__(self, messages: Sequence[Message], *, system_turns: bool) -> None:
+    def __init__(self, messages: Sequence[Message], *, model: str, system_turns: bool) -> None:
+        self._model = model
         self._system_turns = system_turns
         self.system: list[Json] = []
         self.turns: list[Json] = []
@@ -103,7 +104,7 @@ class Conversation:
                 case Text(said):
                     _append(blocks, text_block(said), cached=cached)
                 case Reasoning():
-                    _append(blocks, signatures.block_of(part), cached=False)
+                    _append(blocks, signatures.block_of(part, self._model), cached=False)
                 case ToolCall():
                     sent = self._new_id(part.id)
                     begun[sent] = part.id

@@ -52,7 +52,7 @@ def encode_request(
     a forced tool, and the sampling for the budget.
     """
     limit = output_limit or _DEFAULT_LIMIT
-    conversation = Conversation(request.messages, system_turns=family.system_turns)
+    conversation = Conversation(request.messages, model=provider_model_id, system_turns=family.system_turns)
     thinking = thinking_request(request.reasoning, family, limit)
     if thinking.budgeted and (
         not conversation.opens_with_thoughts or (request.drop_unsupported and forces_a_tool(request))

@@ -20,9 +20,13 @@ from services.router.providers.reading.server_sent_events import SERVER_SENT_EVE
 
 @dataclass(frozen=True, slots=True)
 class MessagesAnswers:
-    """A `base.AnswerFormat`. What the model gives to `answer_tool`, where there is one, is its answer as text."""
+    """A `base.AnswerFormat`. `model` is who was asked, as its thoughts are signed for it.
+
+    What the model gives to `answer_tool`, where there is one, is its answer as text.
+    """
 
     answer_tool: str = ""
+    model: str = ""
 
     @property
     def stream_format(self) -> StreamFormat:
@@ -31,14 +35,14 @@ class MessagesAnswers:
 
     def decode(self, body: bytes) -> Answer:
         """A complete answer. Raises ProviderError."""
-        return decode_answer(body, self.answer_tool)
+        return decode_answer(body, self.answer_tool, self.model)
 
     def stream_decoder(self) -> StreamDecoder:
         """A decoder for one stream."""
-        return MessagesStreamDecoder(self.answer_tool)
+        return MessagesStreamDecoder(self.answer_tool, self.model)
 
 
-def decode_answer(body: bytes, answer_tool: str = "") -> Answer:
+def decode_answer(body: bytes, answer_tool: str = "", model: str = "") -> Answer:
     """A complete answer. Raises ProviderError when the body is none, or is an error sent with HTTP 200."""
     answer = load_object(body)
     if answer.get("error"):
@@ -49,7 +53,7 @@ def decode_answer(body: bytes, answer_tool: str = "") -> Answer:
             raise malformed()
         raw = text(answer.get("stop_reason") or "")[:MAX_FINISH_REASON]
         usage = read_usage(answer.get("usage"))
-        parts = _parts(blocks, answer_tool)
+        parts = _parts(blocks, answer_tool, model)
         used = [block["name"] for block in blocks if block["type"] == "tool_use"]
         return Answer(
             parts=parts,
@@ -65,10 +69,10 @@ def decode_answer(body: bytes, answer_tool: str = "") -> Answer:
         raise malformed() from None
 
 
-def _parts(blocks: list[Json], answer_tool: str) -> tuple[AnswerPart, ...]:
+def _parts(blocks: list[Json], answer_tool: str, model: str) -> tuple[AnswerPart, ...]:
     parts: list[AnswerPart] = []
     for block in blocks:
-        part = _part(block, answer_tool)
+        part = _part(block, answer_tool, model)
         last = parts[-1] if parts else None
         if isinstance(part, Text) and isinstance(last, Text):
             # What stood between them ran at the provider.
@@ -80,7 +84,7 @@ def _parts(blocks: list[Json], answer_tool: str) -> tuple[AnswerPart, ...]:
     return tuple(parts)
 
 
-def _part(block: Json, answer_tool: str) -> AnswerPart | None:
+def _part(block: Json, answer_tool: str, model: str) -> AnswerPart | None:
     """What one block means; None for empty ones and those of tools that run at the provider."""
     match text(block["type"]):
         case "text":
@@ -88,11 +92,11 @@ def _part(block: Json, answer_tool: str) -> AnswerPart | None:
             return Text(said) if said else None
         case "thinking":
             thought, mark = text(block.get("thinking") or ""), text(block.get("signature") or "")
-            signature = signatures.of_thinking(mark) if mark else None
+            signature = signatures.of_thinking(mark, model) if mark else None
             return Reasoning(thought, signature) if thought or mark else None
         case "redacted_thinking":
             data = text(block.get("data") or "")
-            return Reasoning("", signatures.of_redacted(data)) if data else None
+            return Reasoning("", signatures.of_redacted(data, model)) if data else None
         case "tool_use":
             arguments = input_text(block.get("input"))
             name = text(block["name"])

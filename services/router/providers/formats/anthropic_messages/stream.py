@@ -66,10 +66,21 @@ class _Block:
 class MessagesStreamDecoder:
     """The events of one streamed answer. It has ended with `message_stop`, not before."""
 
-    __slots__ = ("_answer_tool", "_answered_by_tool", "_blocks", "_done", "_finish", "_told", "_tools", "_usage")
+    __slots__ = (
+        "_answer_tool",
+        "_answered_by_tool",
+        "_blocks",
+        "_done",
+        "_finish",
+        "_model",
+        "_told",
+        "_tools",
+        "_usage",
+    )
 
-    def __init__(self, answer_tool: str = "") -> None:
+    def __init__(self, answer_tool: str = "", model: str = "") -> None:
         self._answer_tool = answer_tool
+        self._model = model
         self._answered_by_tool = False
         self._blocks: dict[int, _Block] = {}
         self._tools = 0
@@ -130,7 +141,7 @@ class MessagesStreamDecoder:
                     events.append(ReasoningDelta(text(block["thinking"])))
             case "redacted_thinking":
                 if block.get("data"):
-                    events.append(ReasoningDelta("", signatures.of_redacted(text(block["data"]))))
+                    events.append(ReasoningDelta("", signatures.of_redacted(text(block["data"]), self._model)))
             case "tool_use":
                 begun.started_input = block.get("input")
                 name = text(block["name"])
@@ -167,7 +178,7 @@ class MessagesStreamDecoder:
         if block is None:
             return
         if block.signature:
-            events.append(ReasoningDelta("", signatures.of_thinking(block.signature)))
+            events.append(ReasoningDelta("", signatures.of_thinking(block.signature, self._model)))
         if block.kind == "tool_use" and not block.given:
             # No arguments, or all of them at the start.
             self._input(block, input_text(block.started_input), events)
