@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import re
-
-import orjson
 
 from libs.core.secret import Secret
 
@@ -34,7 +33,7 @@ def mask_of(material: Secret) -> str:
     """For people to recognise a key by. Of a JSON object the end says nothing: the id of the key in it does."""
     if not _is_json_object(material.reveal()):
         return material.mask()
-    key_id = orjson.loads(material.reveal()).get("private_key_id")
+    key_id = json.loads(material.reveal()).get("private_key_id")
     shown = isinstance(key_id, str) and key_id.isascii() and key_id.isprintable()
     return Secret(key_id.encode() if shown else b"").mask()
 
@@ -43,8 +42,8 @@ def _is_json_object(value: bytes) -> bool:
     if not _PRINTABLE_JSON.fullmatch(value):
         return False
     try:
-        orjson.loads(value)
-    except orjson.JSONDecodeError:
+        json.loads(value)
+    except (ValueError, RecursionError):
         return False
     return True
 
