@@ -24,11 +24,14 @@ from services.router.domain.generation import (
     AnswerPart,
     FinishReason,
     Generation,
+    Message,
     Reasoning,
     ReasoningRequest,
+    Role,
     Signature,
     Text,
     ToolCall,
+    ToolResult,
 )
 from services.router.domain.ports import Dispatch
 from services.router.providers.dialects.gemini import GEMINI
@@ -306,7 +309,24 @@ async def test_a_conversation_with_thoughts_and_tools_goes_on(session: HttpProvi
     asked = said("Hi [[sandbox tools=2 reasoning=4 show_reasoning]]")
     first = await session.generate(sent(base_url, Generation(messages=(asked,), tools=(WEATHER, CLOCK))))
     assert [call.signature is not None for call in first.tool_calls] == [True, False]
-    assert first.parts[0] == Reasoning("".join(part.text for part in first.parts if isinstance(part, Reasoning)))
+    results = tuple(
+        ToolResult(tool_call_id=call.id, name=call.name, parts=(Text("clear"),)) for call in first.tool_calls
+    )
+    turns = (asked, Message(Role.ASSISTANT, first.parts), Message(Role.TOOL, results))
+    second = await session.generate(sent(base_url, Generation(messages=turns, tools=(WEATHER, CLOCK))))
+    assert "1 thought came back as given" in second.text
+    assert isinstance(second.parts[-1], Reasoning)
+    third = (*turns, Message(Role.ASSISTANT, second.parts), said("And now?"))
+    assert "2 thoughts came back as given" in (await session.generate(sent(base_url, Generation(messages=third)))).text
+
+
+async def test_a_signature_that_was_changed_is_noticed(session: HttpProviderSession, sandbox: Sandbox) -> None:
+    spoken = Message(Role.ASSISTANT, (Text("It is."), Reasoning("", Signature(b"6:QUJD"))))
+    with pytest.raises(ProviderError) as refused:
+        await session.generate(
+            sent(f"{sandbox.url}/gemini/v1beta", Generation(messages=(said("Hi"), spoken, said("So?"))))
+        )
+    assert refused.value.message == "Corrupted thought signature."
 
 
 async def test_vertex_is_called_with_a_token(session: HttpProviderSession, sandbox: Sandbox) -> None:
