@@ -35,7 +35,7 @@ class OpenAIDialect(ChatCompletionsDialect):
 
     `auto`: Responses for models that take nothing else, and for calls that gain by it: thoughts that come back, or go
     there again. Whatever only Chat Completions can carry (a seed, stop texts, penalties, sound) keeps a call there, so
-    that what `features` promises holds; what a model may then lack is its capabilities' to say.
+    that what `features` promises holds: the model thinks as hard, but shows and keeps no thoughts.
     """
 
     __slots__ = ()
