@@ -20,14 +20,20 @@ from libs.catalogue.known_models import KnownModels
 from libs.core.clock import Clock
 from libs.core.money import PicoUsdPerToken, TokenPrices
 
-# Whose models our types serve, by the catalogue's ids. A type that is not here serves models of anybody's: no price is
-# known. `google` has those on Vertex AI too.
+# Whose models our types serve (`catalogue_type` names them), by the catalogue's ids. A type that is not here serves
+# models of anybody's: no price is known. `google` has those on Vertex AI too.
 _PROVIDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "openai": ("openai",),
         "anthropic": ("anthropic",),
         "gemini": ("google",),
         "azure_openai": ("azure", "openai"),
+        "openai_compatible/groq": ("groq",),
+        "openai_compatible/mistral": ("mistral",),
+        "openai_compatible/deepseek": ("deepseek",),
+        "openai_compatible/xai": ("x-ai",),
+        "openai_compatible/together": ("together",),
+        "openai_compatible/openrouter": ("openrouter",),
     }
 )
 # Deployments have names of people's own choice: only one that is named like a model is taken for it, and no other that

@@ -56,3 +56,11 @@ class ProviderType:
             "properties": dict(self.options),
             "additionalProperties": False,
         }
+
+
+def catalogue_type(type_id: str, server: object) -> str:
+    """The name under which a catalogue knows whose models a provider serves: `openai_compatible/groq`, else its type.
+
+    `server` is the provider's option of that name, which says whose models a compatible server has.
+    """
+    return f"{type_id}/{server}" if type_id == "openai_compatible" and isinstance(server, str) and server else type_id

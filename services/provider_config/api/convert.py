@@ -97,7 +97,7 @@ def provider_type_message(provider_type: ProviderType) -> provider_pb2.ProviderT
 def priced_model_message(model: Model, catalogue: Catalogue) -> model_pb2.Model:
     """The model as callers see it."""
     message = model_message(model)
-    known = catalogue.price(model.provider_type, model.settings.provider_model_id)
+    known = catalogue.price(model.listed_as, model.settings.provider_model_id)
     if known is not None:
         message.catalogue_price.CopyFrom(_price(known))
     return message

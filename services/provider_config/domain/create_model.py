@@ -50,7 +50,8 @@ def new_model(
         uid=uid,
         version=1,
         provider_type=provider.type,
-        settings=settings.completed(name, provider_type, catalogue),
+        settings=settings.completed(name, provider_type, catalogue, server=provider.server),
+        server=provider.server,
         create_time=now,
         update_time=now,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from libs.core.provider_types import Capabilities, ProviderType
+from libs.core.provider_types import Capabilities, ProviderType, catalogue_type
 from libs.core.resource_names import ModelName
 from services.provider_config.domain.catalogue import Catalogue
 from services.provider_config.domain.etag import etag_of
@@ -41,10 +41,12 @@ class ModelSettings:
     capabilities: Capabilities | None = None
     price: ModelPrice | None = None
 
-    def completed(self, name: ModelName, provider_type: ProviderType, catalogue: Catalogue) -> ModelSettings:
-        """With defaults where nothing is set."""
+    def completed(
+        self, name: ModelName, provider_type: ProviderType, catalogue: Catalogue, *, server: object = None
+    ) -> ModelSettings:
+        """With defaults where nothing is set; `server` is the option of that name of its provider."""
         provider_model_id = self.provider_model_id or name.model
-        known = catalogue.facts(provider_type.id, provider_model_id)
+        known = catalogue.facts(catalogue_type(provider_type.id, server), provider_model_id)
         capabilities = self.capabilities
         if capabilities is None:
             abilities = known.capabilities
@@ -61,7 +63,10 @@ class ModelSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A model as stored. `version` counts its changes from 1; times are UTC; `provider_type` is its provider's."""
+    """A model as stored. `version` counts its changes from 1; times are UTC.
+
+    `provider_type` and the option `server` are its provider's.
+    """
 
     name: ModelName
     uid: str
@@ -70,6 +75,12 @@ class Model:
     settings: ModelSettings
     create_time: datetime
     update_time: datetime
+    server: str = ""
+
+    @property
+    def listed_as(self) -> str:
+        """The type that a catalogue knows it under."""
+        return catalogue_type(self.provider_type, self.server)
 
     @property
     def etag(self) -> str:

@@ -15,7 +15,7 @@ def check_price(model: Model, catalogue: Catalogue) -> None:
     A part that is not set, or free in the catalogue, is not looked at, nor is a price the catalogue does not know.
     """
     price = model.settings.price
-    known = catalogue.price(model.provider_type, model.settings.provider_model_id)
+    known = catalogue.price(model.listed_as, model.settings.provider_model_id)
     if price is None or known is None:
         return
     parts = (

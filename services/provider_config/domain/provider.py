@@ -113,6 +113,12 @@ class Provider:
         return etag_of(self.uid, self.version)
 
     @property
+    def server(self) -> str:
+        """Whose models it serves, if its option `server` says so."""
+        server = self.settings.options.get("server")
+        return server if isinstance(server, str) else ""
+
+    @property
     def scope(self) -> Owner:
         """In whose snapshot it is."""
         return scope_of(self.name.owner)

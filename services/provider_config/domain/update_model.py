@@ -40,7 +40,9 @@ def update_model(
     provider = get_provider(transaction, command.name.provider)
     check_etag(model, command.etag)
     merged = replace(model.settings, **{field: getattr(command.settings, field) for field in command.fields})
-    settings = merged.completed(model.name, type_of(provider, types, field="model.name"), catalogue)
+    settings = merged.completed(
+        model.name, type_of(provider, types, field="model.name"), catalogue, server=provider.server
+    )
     if settings == model.settings:
         return Changed(model, transaction.revision(), stored=False)
     changed = model.changed(settings, now=command.act.now)

@@ -31,7 +31,7 @@ class SqlModels:
     def get(self, name: ModelName) -> Model | None:
         """The model called `name`."""
         query = (
-            select(models, providers.c.type)
+            select(models, providers.c.type, providers.c.options)
             .join(providers, providers.c.uid == models.c.provider_uid)
             .where(
                 providers.c.owner == str(name.provider.owner),
@@ -40,7 +40,7 @@ class SqlModels:
             )
         )
         row = self._connection.execute(query).one_or_none()
-        return None if row is None else _model(row, name.provider, row.type)
+        return None if row is None else _model(row, name.provider, row.type, row.options)
 
     def called(self, names: Collection[ModelName]) -> Mapping[ModelName, Model]:
         """Those of the models called `names` that there are."""
@@ -48,12 +48,14 @@ class SqlModels:
             return {}
         triples = [(str(name.provider.owner), name.provider.provider, name.model) for name in names]
         query = (
-            select(models, providers.c.type, providers.c.owner, providers.c.id.label("provider_id"))
+            select(
+                models, providers.c.type, providers.c.options, providers.c.owner, providers.c.id.label("provider_id")
+            )
             .join(providers, providers.c.uid == models.c.provider_uid)
             .where(tuple_(providers.c.owner, providers.c.id, models.c.id).in_(triples))
         )
         found = (
-            _model(row, ProviderName(Owner.parse(row.owner), row.provider_id), row.type)
+            _model(row, ProviderName(Owner.parse(row.owner), row.provider_id), row.type, row.options)
             for row in self._connection.execute(query)
         )
         return {model.name: model for model in found}
@@ -71,19 +73,22 @@ class SqlModels:
         query = select(models).where(models.c.provider_uid == provider.uid).order_by(models.c.id).limit(limit)
         if after is not None:
             query = query.where(models.c.id > after)
-        return [_model(row, provider.name, provider.type) for row in self._connection.execute(query)]
+        return [
+            _model(row, provider.name, provider.type, provider.settings.options)
+            for row in self._connection.execute(query)
+        ]
 
     def of_scope(self, scope: Owner, names: Mapping[str, ProviderName]) -> Mapping[str, Sequence[Model]]:
         """The models of all providers of `scope`, by id, under the uid of their provider; `names` are theirs."""
         query = (
-            select(models, providers.c.type)
+            select(models, providers.c.type, providers.c.options)
             .join(providers, providers.c.uid == models.c.provider_uid)
             .where(providers.c.scope == str(scope))
             .order_by(models.c.id)
         )
         found: dict[str, list[Model]] = {}
         for row in self._connection.execute(query):
-            found.setdefault(row.provider_uid, []).append(_model(row, names[row.provider_uid], row.type))
+            found.setdefault(row.provider_uid, []).append(_model(row, names[row.provider_uid], row.type, row.options))
         return found
 
     def add(self, model: Model, provider: Provider) -> None:
@@ -133,7 +138,7 @@ def _values(model: Model) -> dict[str, Any]:
     }
 
 
-def _model(row: Row[Any], provider: ProviderName, provider_type: str) -> Model:
+def _model(row: Row[Any], provider: ProviderName, provider_type: str, options: Mapping[str, Any]) -> Model:
     return Model(
         name=ModelName(provider, row.id),
         uid=row.uid,
@@ -150,6 +155,7 @@ def _model(row: Row[Any], provider: ProviderName, provider_type: str) -> Model:
         ),
         create_time=row.create_time,
         update_time=row.update_time,
+        server=str(options.get("server") or ""),
     )
 
 

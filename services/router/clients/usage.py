@@ -129,6 +129,7 @@ def _reservation_to_pb(reservation: Reservation) -> pb.UsageReservation:
         input_tokens_estimate=reservation.input_tokens_estimate,
         output_tokens_limit=reservation.output_tokens_limit,
         price=_price_to_pb(reservation.price) if reservation.price is not None else None,
+        server=reservation.server,
     )
     message.lapse_after.FromNanoseconds(int(reservation.lapse_after_s * 1e9))
     return message

@@ -13,8 +13,9 @@ from libs.core.money import TokenCounts, TokenPrices
 class Reservation:
     """An attempt about to be sent: who calls what, and the most it can use. Known by tenant, operation_id, attempt.
 
-    `price` is the model's own, None for the catalogue's. `experiment` and `arm` are those whose target this is, empty
-    when it is here by another rule. `embedding`: vectors are asked for, not an answer.
+    `price` is the model's own, None for the catalogue's, which knows the models of a compatible provider by its
+    `server`. `experiment` and `arm` are those whose target this is, empty when it is here by another rule. `embedding`:
+    vectors are asked for, not an answer.
     """
 
     tenant: str
@@ -38,6 +39,7 @@ class Reservation:
     price: TokenPrices | None
     lapse_after_s: float
     embedding: bool = False
+    server: str = ""
 
 
 class AttemptOutcome(enum.Enum):

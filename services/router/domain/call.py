@@ -304,6 +304,8 @@ class Call(Generic[RequestT]):
             price=target.model.price if not target.model.price_is_catalogue else None,
             lapse_after_s=min(remaining_s + _LAPSE_MARGIN_S, _LONGEST_LAPSE_S),
             embedding=isinstance(request, Embedding),
+            # Of other types it may be anything.
+            server=str(provider.options.get("server", "")) if provider.type == "openai_compatible" else "",
         )
 
     def _warnings(self, target: Target, usage: TokenCounts | None) -> tuple[str, ...]:

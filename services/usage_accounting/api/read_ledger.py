@@ -34,6 +34,7 @@ _MAX_REASON = 64
 _MAX_NAME = 512
 _MAX_MODEL_ID = 256
 _MAX_WORD = 128
+_MAX_SERVER = 64
 _MAX_RULE = 32
 _MIN_LAPSE_US = 10 * MICROSECONDS
 _MAX_LAPSE_US = 24 * 3600 * MICROSECONDS
@@ -76,6 +77,7 @@ def reservation(check: FieldChecks, item: pb.UsageReservation) -> ReservationReq
     _tokens_fit(check, "output_tokens_limit", item.output_tokens_limit)
     lapse_after_us = duration_us(item.lapse_after)
     check.that(_MIN_LAPSE_US <= lapse_after_us <= _MAX_LAPSE_US, "lapse_after", "must be from 10 seconds to 24 hours")
+    check.text("server", item.server, most=_MAX_SERVER)
     return ReservationRequest(
         _key(check, item.key, "key"),
         _dimensions(check, item.dimensions, tenant=item.key.tenant),
@@ -83,6 +85,7 @@ def reservation(check: FieldChecks, item: pb.UsageReservation) -> ReservationReq
         item.output_tokens_limit,
         _price(check, item.price) if item.HasField("price") else None,
         lapse_after_us,
+        item.server,
     )
 
 

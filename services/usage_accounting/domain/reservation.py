@@ -12,7 +12,9 @@ _PICO_PER_NANO = 1_000
 
 
 class ReservationRequest(NamedTuple):
-    """What the router asks for. `price`: the configuration's own, None for the catalogue's."""
+    """What the router asks for. `price`: the configuration's own, None for the catalogue's; `server`: whose models a
+    compatible provider serves, if that is known.
+    """
 
     key: AttemptKey
     dimensions: Dimensions
@@ -20,6 +22,7 @@ class ReservationRequest(NamedTuple):
     output_tokens_limit: int
     price: TokenPrices | None
     lapse_after_us: int
+    server: str = ""
 
 
 class Hold(NamedTuple):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from libs.core.errors import GatehouseError
 from libs.core.money import TokenPrices
+from libs.core.provider_types import catalogue_type
 from services.usage_accounting.domain.attempt import AttemptKey
 from services.usage_accounting.domain.errors import price_unknown, quota_exceeded, reservation_exists
 from services.usage_accounting.domain.ports import Prices, Transaction, UsageStore
@@ -28,7 +29,7 @@ async def reserve_usage(
     pinned = [
         request.price
         or prices.find(
-            request.dimensions.provider_type,
+            catalogue_type(request.dimensions.provider_type, request.server),
             request.dimensions.provider_model_id,
             input_tokens=request.input_tokens_estimate,
         )

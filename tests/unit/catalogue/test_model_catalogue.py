@@ -6,6 +6,7 @@ import pytest
 
 from libs.catalogue.model_catalogue import ModelCatalogue, ModelFacts
 from libs.core.clock import SystemClock
+from libs.core.provider_types import catalogue_type
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +81,26 @@ def test_models_that_sample_in_their_own_way_are_known_by_it(catalogue: ModelCat
     assert fixed("azure_openai", "o4-mini", "gpt-4.1") == [True, False]
     assert fixed("anthropic", "claude-opus-4-8", "claude-sonnet-4-6") == [True, False]
     assert fixed("gemini", "gemini-3.6-flash", "gemini-2.5-pro") == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("server", "model_id"),
+    [
+        ("groq", "openai/gpt-oss-120b"),
+        ("mistral", "mistral-large-latest"),
+        ("deepseek", "deepseek-chat"),
+        ("xai", "grok-4.5"),
+        ("together", "openai/gpt-oss-120b"),
+        ("openrouter", "openai/gpt-4o"),
+    ],
+)
+def test_a_compatible_server_that_is_known_has_its_own_models_prices(
+    catalogue: ModelCatalogue, server: str, model_id: str
+) -> None:
+    assert catalogue.price(catalogue_type("openai_compatible", server), model_id) is not None
+    for unknown in ("vllm", "other", "", None, 5):
+        assert catalogue.price(catalogue_type("openai_compatible", unknown), model_id) is None
+
+
+def test_other_types_have_no_servers() -> None:
+    assert catalogue_type("anthropic", "groq") == "anthropic"

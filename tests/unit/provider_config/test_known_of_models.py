@@ -12,8 +12,10 @@ from libs.core.errors import InvalidArgument
 from libs.core.money import PicoUsdPerToken, TokenPrices
 from libs.core.provider_types import Capabilities
 from libs.core.resource_names import ModelName
+from services.provider_config.api.convert import priced_model_message
 from services.provider_config.domain.create_model import create_model
 from services.provider_config.domain.create_provider import create_provider
+from services.provider_config.domain.look_up import get_model
 from services.provider_config.domain.model import Model, ModelPrice, ModelSettings
 from services.provider_config.domain.provider_types import PROVIDER_TYPES
 from services.provider_config.domain.update_model import UpdateModel, update_model
@@ -147,3 +149,20 @@ async def test_validating_a_price_refuses_it_too(store: MemoryStore) -> None:
     command = model_creation("dear", validate_only=True, price=ModelPrice(input=10**9, output=1))
     with pytest.raises(InvalidArgument):
         await store.write(partial(create_model, command=command, catalogue=_CATALOGUE))
+
+
+async def test_a_model_of_a_known_compatible_server_is_looked_up_among_its_models(store: MemoryStore) -> None:
+    class Catalogue(FakeCatalogue):
+        def price(self, provider_type: str, provider_model_id: str) -> TokenPrices | None:
+            return _PRICES if (provider_type, provider_model_id) == ("openai_compatible/groq", "m") else None
+
+    for name, options in (("groq", {"server": "groq"}), ("plain", {})):
+        command = replace(creation(name, options=options), type="openai_compatible")
+        await store.write(partial(create_provider, command=command))
+        model = replace(model_creation("m"), name=ModelName(provider_name(name), "m"))
+        await store.write(partial(create_model, command=model, catalogue=Catalogue()))
+    priced = {}
+    for name in ("groq", "plain"):
+        stored = await store.read(partial(get_model, name=ModelName(provider_name(name), "m")))
+        priced[name] = priced_model_message(stored, Catalogue()).HasField("catalogue_price")
+    assert priced == {"groq": True, "plain": False}

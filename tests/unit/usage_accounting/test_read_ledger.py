@@ -7,6 +7,7 @@ from gatehouse.usage.v1 import ledger_service_pb2 as pb
 from gatehouse.usage.v1 import usage_record_pb2 as records
 
 from libs.core.errors import InvalidArgument
+from libs.core.validation import FieldChecks
 from services.usage_accounting.api import read_ledger
 from services.usage_accounting.domain.attempt import AttemptKey, Outcome, TokenSource
 
@@ -174,3 +175,13 @@ def test_a_wrong_key_is_no_key_to_release() -> None:
     with pytest.raises(InvalidArgument) as raised:
         read_ledger.release_keys(request)
     assert wrong_fields(raised.value) == ["keys[1].operation_id"]
+
+
+def test_the_server_of_a_compatible_provider_is_read_and_bounded() -> None:
+    item = reservation()
+    item.server = "groq"
+    with FieldChecks() as check:
+        assert read_ledger.reservation(check, item).server == "groq"
+    item.server = "x" * 65
+    with pytest.raises(InvalidArgument), FieldChecks() as bounded:
+        read_ledger.reservation(bounded, item)

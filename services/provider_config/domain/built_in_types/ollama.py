@@ -17,8 +17,8 @@ OLLAMA = ProviderType(
     options={
         "num_ctx": {
             "type": "integer",
-            "description": "The context that models are loaded with, in tokens. Unset: the server's own, often 4096. A call "
-            "that does not fit is refused as too long; older versions of Ollama cut it off without a word.",
+            "description": "The context that models are loaded with, in tokens. Unset: the server's own, often 4096. A "
+            "call that does not fit is refused as too long; older versions of Ollama cut it off without a word.",
             "examples": [32_768],
             "minimum": 1,
             "maximum": 100_000_000,
