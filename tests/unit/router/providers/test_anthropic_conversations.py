@@ -245,6 +245,7 @@ def test_a_breakpoint_on_what_is_not_sent_goes_to_what_stands_before_it() -> Non
     assert found[2]["content"] == [{**answer("c"), **cached}]
     thought = Reasoning("Hm", Signature(b"tmark"))
     assert "cache_control" not in str(turns(said(USER, "a"), said(ASSISTANT, thought, "b", marks=(0,))))
+    assert "cache_control" not in str(turns(said(USER, "a"), said(ASSISTANT, thought, " ", "b", marks=(1,))))
 
 
 def test_tools_that_were_called_are_defined_even_when_none_is_on_offer() -> None:
