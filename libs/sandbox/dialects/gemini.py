@@ -37,7 +37,8 @@ from libs.sandbox.sealing import sign
 _PATH = re.compile(
     r"/gemini/(?:v1beta/|(v1(?:beta1)?)/projects/[^/]+/locations/[^/]+/publishers/google/)models/([^/]+):(\w+)"
 )
-_LIST = re.compile(r"/gemini/(?:v1beta/models|v1beta1/publishers/google/models)")
+# Vertex AI's list is not below the path of a project, so it cannot be told which sandbox dialect a caller has in mind.
+_LIST = re.compile(r"/gemini/v1beta/models|(?:/gemini)?/v1beta1/publishers/google/models")
 _CHAT = MappingProxyType({"generateContent": False, "streamGenerateContent": True})
 _EMBEDDINGS = frozenset({"embedContent", "batchEmbedContents", "predict"})
 _FINISHES = MappingProxyType({Finish.STOP: "STOP", Finish.LENGTH: "MAX_TOKENS", Finish.TOOL_CALLS: "STOP"})

@@ -17,6 +17,9 @@ Options = Mapping[str, object]
 NO_OPTIONS: Options = MappingProxyType({})
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
+FROM_ORIGIN = "^"
+"""What a path begins with that is no continuation of a provider's base URL."""
+
 
 class ByteReader(Protocol):
     """Cuts the bytes of a stream into events, whatever the chunks they come in; made anew for each stream.
@@ -183,7 +186,10 @@ class Dialect(Protocol):
         ...
 
     def models_path(self, options: Options) -> str:
-        """Where a GET reads the provider's list of models, free of charge; appended to its base URL."""
+        """Where a GET reads the provider's list of models, free of charge; appended to its base URL.
+
+        After `FROM_ORIGIN` comes a path that is appended to the base URL's origin, for lists that live elsewhere.
+        """
         ...
 
     def decode_models(self, body: bytes) -> frozenset[str]:

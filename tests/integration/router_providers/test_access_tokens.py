@@ -318,14 +318,18 @@ async def _shown(session: HttpProviderSession, server: WireServer) -> str:
     return "\n".join([str(vars(error)), *told.format()])
 
 
-async def test_lists_of_models_are_read_with_a_token_too() -> None:
+@pytest.mark.parametrize("options", [{}, {"auth": "service_account"}])
+async def test_lists_of_models_are_read_with_a_token_too(options: dict[str, object]) -> None:
     async with Sandbox(keep_requests=True) as sandbox, open_session() as session:
         tokens = AccessTokens(session._http, {"google": f"{sandbox.url}/google"})
         lists = HttpModelLists(session._http, DIALECTS, connect_s=1, tokens=tokens)
-        endpoint = Endpoint(type="gemini", base_url=f"{sandbox.url}/gemini/v1beta", origin=sandbox.url, options={})
+        endpoint = Endpoint(type="gemini", base_url=f"{sandbox.url}/gemini/v1beta", origin=sandbox.url, options=options)
         key = call(WireServer(url=sandbox.url)).key
         assert "sandbox-small" in await lists.read(endpoint, key, timeout_s=5)
         await tokens.aclose()
+    # Vertex AI has its list elsewhere than its models.
+    path = "/v1beta1/publishers/google/models" if options else "/gemini/v1beta/models"
+    assert [request.path for request in sandbox.requests] == [TOKEN_PATH, path]
 
 
 async def test_the_sandbox_s_issuer_verifies_who_asks() -> None:

@@ -1,8 +1,8 @@
 """Google's Gemini API, and Gemini on Vertex AI.
 
-Both speak the same format below their base URLs: `https://generativelanguage.googleapis.com/v1beta` with an API key, and
-`https://{location}-aiplatform.googleapis.com/v1/projects/{project}/locations/{location}/publishers/google` with the key
-of a service account.
+Both speak the same format below their base URLs: the Gemini API's, `https://generativelanguage.googleapis.com/v1beta`,
+takes an API key; Vertex AI's, with a service account's key and the option `auth: service_account`, is
+`https://{location}-aiplatform.googleapis.com/v1/projects/{project}/locations/{location}/publishers/google`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,15 @@ from collections.abc import Mapping
 from services.router.domain import features
 from services.router.domain.errors import ProviderError, Reason
 from services.router.domain.generation import Audio, Document, Generation, Image, Media
-from services.router.providers.base import NO_HEADERS, NO_OPTIONS, Embedder, EncodedRequest, Options, TokenRequest
+from services.router.providers.base import (
+    FROM_ORIGIN,
+    NO_HEADERS,
+    NO_OPTIONS,
+    Embedder,
+    EncodedRequest,
+    Options,
+    TokenRequest,
+)
 from services.router.providers.formats.gemini_content import service_account
 from services.router.providers.formats.gemini_content.embeddings import GeminiEmbedder
 from services.router.providers.formats.gemini_content.errors import ERRORS
@@ -80,7 +88,9 @@ class GeminiDialect:
         return _EMBEDDER
 
     def models_path(self, options: Options) -> str:
-        """`GET {base_url}/models`, all on one page."""
+        """`GET {base_url}/models`, all on one page. Vertex AI lists Google's models for all projects together."""
+        if options.get("auth") == "service_account":
+            return f"{FROM_ORIGIN}/v1beta1/publishers/google/models?pageSize=1000"
         return "/models?pageSize=1000"
 
     def decode_models(self, body: bytes) -> frozenset[str]:

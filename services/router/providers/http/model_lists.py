@@ -9,7 +9,7 @@ import aiohttp
 
 from libs.core.secret import Secret
 from services.router.domain.probe import Endpoint
-from services.router.providers.base import Dialect
+from services.router.providers.base import FROM_ORIGIN, Dialect
 from services.router.providers.http.access_tokens import AccessTokens
 from services.router.providers.http.credentials import Credential, credential_headers
 from services.router.providers.http.responses import HTTP_OK, failure, whole_body
@@ -49,8 +49,11 @@ class HttpModelLists:
         return dialect.decode_models(await within("total", deadline, self._body(dialect, endpoint, credential)))
 
     async def _body(self, dialect: Dialect, endpoint: Endpoint, credential: Credential) -> bytes:
+        path = dialect.models_path(endpoint.options)
+        elsewhere = path.startswith(FROM_ORIGIN)
+        base_url = endpoint.origin if elsewhere else endpoint.base_url
         get = self._http.session.get(
-            self._http.destination(endpoint.base_url, dialect.models_path(endpoint.options)),
+            self._http.destination(base_url, path.removeprefix(FROM_ORIGIN)),
             # Made in place: a name for it would put the key into the frames of every traceback.
             headers=_headers(dialect, endpoint, credential),
             timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_s),
