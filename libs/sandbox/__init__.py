@@ -10,6 +10,7 @@ From the command line: `python -m libs.sandbox --help`.
 
 from libs.sandbox.bill import Bill, BillRecord, key_fingerprint
 from libs.sandbox.rules import Rule
-from libs.sandbox.server import Sandbox, SeenRequest
+from libs.sandbox.seen_request import SeenRequest
+from libs.sandbox.server import Sandbox
 
 __all__ = ["Bill", "BillRecord", "Rule", "Sandbox", "SeenRequest", "key_fingerprint"]

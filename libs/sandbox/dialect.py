@@ -133,14 +133,8 @@ class EmbeddingAnswer:
     with_usage: bool = True
 
 
-class Part(enum.Enum):
-    """Where in a stream a frame stands."""
-
-    OPEN = enum.auto()
-    CONTENT = enum.auto()
-    FINISH = enum.auto()
-    USAGE = enum.auto()
-    DONE = enum.auto()
+Part = enum.Enum("Part", ["OPEN", "CONTENT", "FINISH", "USAGE", "DONE"])
+"""Where in a stream a frame stands."""
 
 
 class Frame(NamedTuple):
@@ -154,9 +148,8 @@ class Frame(NamedTuple):
 class Refusal(Exception):
     """A request that gets an error instead of an answer.
 
-    `status` is 300 to 599; `code` and `param` are what the provider's own error would say; `retry_after_s`
-    becomes the dialect's hint when to come back. The message never holds a key (unless a test asked for just
-    that with `echo_key`).
+    `status` is 300 to 599; `code` and `param` are what the provider's own error would say; `retry_after_s` becomes the
+    dialect's hint when to come back. The message never holds a key (unless a test asked for just that: `echo_key`).
     """
 
     def __init__(
@@ -178,13 +171,8 @@ class Refusal(Exception):
         self.location = location
 
 
-class Endpoint(enum.Enum):
-    """What a request is for."""
-
-    CHAT = enum.auto()
-    EMBEDDINGS = enum.auto()
-    MODELS = enum.auto()
-    TOKEN = enum.auto()
+Endpoint = enum.Enum("Endpoint", ["CHAT", "EMBEDDINGS", "MODELS", "TOKEN"])
+"""What a request is for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,9 +276,9 @@ class Dialect:
 
     def refusal_headers(self, refusal: Refusal) -> Mapping[str, str]:
         """The headers of an error that only an error has: when to come back."""
-        if refusal.retry_after_s is None:
-            return NO_TEXTS
         seconds = refusal.retry_after_s
+        if seconds is None:
+            return NO_TEXTS
         return {"retry-after": str(math.ceil(seconds)), "retry-after-ms": str(math.ceil(seconds * 1000))}
 
     def standard_refusal(self, status: int, code: str | None, model: str) -> Refusal:

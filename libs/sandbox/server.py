@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import secrets
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,6 +24,7 @@ from libs.sandbox.dialects import DIALECTS
 from libs.sandbox.directives import NO_DIRECTIVES, Directives, find_directives, read_directives
 from libs.sandbox.model_list import send_free
 from libs.sandbox.rules import RuleBook
+from libs.sandbox.seen_request import SeenRequest
 
 DEFAULT_MODELS = (
     "sandbox-small",
@@ -46,17 +47,6 @@ _MAX_BODY_BYTES = 64 * 1024 * 1024
 _REMEMBERED_REQUESTS = 1_000
 _SHUTDOWN_TIMEOUT_S = 0.5
 _CALL_HEADER = "x-gatehouse-attempt"
-_KEY_HEADERS = frozenset({"authorization", "x-api-key", "x-goog-api-key", "api-key"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeenRequest:
-    """A request as it came in, for tests; the headers are without the key."""
-
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: bytes
 
 
 class Sandbox:
@@ -240,7 +230,7 @@ class Sandbox:
 
     def _remember(self, call: Call) -> None:
         if self._keep_requests:
-            self.requests.append(_seen(call))
+            self.requests.append(SeenRequest.of(call))
 
     def _check_key(self, key: str, dialect: Dialect) -> None:
         if not key:
@@ -292,11 +282,6 @@ def _refuse(dialect: Dialect, refusal: Refusal, request_id: str | None = None) -
     return web.Response(
         status=refusal.status, body=dialect.refusal(refusal), content_type="application/json", headers=headers
     )
-
-
-def _seen(call: Call) -> SeenRequest:
-    headers = {name.lower(): value for name, value in call.headers.items() if name.lower() not in _KEY_HEADERS}
-    return SeenRequest(path=call.path, query=dict(call.query), headers=headers, body=call.body)
 
 
 def _make_request(
