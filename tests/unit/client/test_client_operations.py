@@ -14,6 +14,7 @@ from gatehouse.keyvault.v1.key_service_pb2 import CreateKeyResponse, ListKeysRes
 from gatehouse.operations import (
     audit,
     config_audit,
+    embedding,
     generation,
     health,
     key_maintenance,
@@ -44,6 +45,7 @@ ROUTE, USER, PROFILE = "tenants/acme/routes/r", "tenants/acme/users/ann", "tenan
 ALL: list[Operation[Any] | Listing[Any] | Stream[Any]] = [
     generation.generate("x"),
     generation.stream("x"),
+    embedding.embed("x"),
     generation.explain("x"),
     generation.estimate("x"),
     generation.available_models(),
