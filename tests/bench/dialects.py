@@ -14,9 +14,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-import aiohttp
-
-from libs.sandbox import Sandbox
 from services.router.api.outcomes import StreamWriter
 from services.router.domain.generation import (
     Finished,
@@ -28,9 +25,8 @@ from services.router.domain.generation import (
     ToolCall,
     ToolResult,
 )
-from services.router.providers.base import EncodedRequest
+from tests.contract.dialects.recording import Recorded, encoded, recorded
 from tests.contract.dialects.variants import VARIANTS, Variant
-from tests.integration.router_providers.wire import CANARY
 
 MESSAGES = 50
 _OUTPUT_TOKENS = 400
@@ -72,67 +68,38 @@ def _long() -> Generation:
 
 def measure_dialects() -> dict[str, dict[str, float]]:
     """By variant: microseconds to write and read a short and a long conversation, and for an event of a stream."""
-    return asyncio.run(_measured())
+    return {name: asyncio.run(_of(variant)) for name, variant in VARIANTS.items()}
 
 
-async def _measured() -> dict[str, dict[str, float]]:
-    figures = {}
-    async with Sandbox() as sandbox, aiohttp.ClientSession() as http:
-        for name, variant in VARIANTS.items():
-            figures[name] = await _of(variant, sandbox, http)
-    return figures
-
-
-async def _of(variant: Variant, sandbox: Sandbox, http: aiohttp.ClientSession) -> dict[str, float]:
+async def _of(variant: Variant) -> dict[str, float]:
     figures = {}
     for size, request in (("short", _SHORT), ("long", _long())):
-        encoded = _encode(variant, request, stream=False)
-        body = await _answer(variant, sandbox, http, encoded)
+        answer = await recorded(variant, request, stream=False)
 
         def write(request: Generation = request) -> object:
-            return _encode(variant, request, stream=False)
+            return encoded(variant, request, stream=False)
 
-        def read(encoded: EncodedRequest = encoded, body: bytes = body) -> object:
-            return encoded.answers.decode(body)
+        def read(answer: Recorded = answer) -> object:
+            return answer.answers.decode(answer.body)
 
         figures[f"encode_{size}_us"] = _microseconds(write)
         figures[f"decode_{size}_us"] = _microseconds(read)
     words = f"{_QUESTION} [[sandbox tokens={_OUTPUT_TOKENS}]]"
     request = replace(_SHORT, messages=(Message(Role.USER, (Text(words),)),))
-    encoded = _encode(variant, request, stream=True)
-    stream = await _answer(variant, sandbox, http, encoded)
-    figures["event_us"] = _per_event(encoded, stream)
+    figures["event_us"] = _per_event(await recorded(variant, request, stream=True))
     return figures
 
 
-def _encode(variant: Variant, request: Generation, *, stream: bool) -> EncodedRequest:
-    return variant.dialect.encode(
-        request, provider_model_id=variant.model, output_limit=4_096, stream=stream, options=variant.options
-    )
-
-
-async def _answer(variant: Variant, sandbox: Sandbox, http: aiohttp.ClientSession, encoded: EncodedRequest) -> bytes:
-    dialect = variant.dialect
-    headers = {
-        "Content-Type": "application/json",
-        **dialect.option_headers(variant.options),
-        **encoded.headers,
-        **dialect.key_headers(CANARY, variant.options),
-    }
-    async with http.post(sandbox.url + variant.path + encoded.path, data=encoded.body, headers=headers) as response:
-        response.raise_for_status()
-        return await response.read()
-
-
-def _per_event(encoded: EncodedRequest, stream: bytes) -> float:
+def _per_event(answer: Recorded) -> float:
     """Microseconds for one event, each in a packet of its own, from its bytes to the message that is sent on."""
+    stream = answer.body
     separator = b"\n\n" if b"\n\n" in stream else b"\r\n\r\n" if b"\r\n\r\n" in stream else b"\n"
     packets = [packet + separator for packet in stream.split(separator) if packet]
 
     def run() -> int:
         reader, decoder, writer = (
-            encoded.answers.stream_format.reader(),
-            encoded.answers.stream_decoder(),
+            answer.answers.stream_format.reader(),
+            answer.answers.stream_decoder(),
             StreamWriter(),
         )
         count = 0

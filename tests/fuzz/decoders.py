@@ -26,34 +26,25 @@ with atheris.instrument_imports(
 
 import contextlib
 
-import aiohttp
-
-from libs.sandbox import Sandbox
 from services.router.domain.errors import ProviderError
 from services.router.domain.generation import (
     Answer,
     Finished,
-    Generation,
-    Message,
     Reasoning,
     ReasoningDelta,
-    Role,
     Text,
     TextDelta,
-    Tool,
     ToolArgumentsDelta,
     ToolCall,
     ToolCallStarted,
 )
 from services.router.providers.base import AnswerFormat
+from tests.contract.dialects.recording import asking, encoded, recorded
 from tests.contract.dialects.variants import VARIANTS, Variant
 from tests.fuzz.json_mutations import mutated
-from tests.integration.router_providers.wire import CANARY
 
 _STATUSES = (200, 400, 401, 402, 403, 404, 413, 422, 429, 500, 503, 529)
-_TOOL = Tool(
-    name="get_weather", description="", parameters_json='{"type":"object","properties":{"city":{"type":"string"}}}'
-)
+_OK = 200
 _WORDS = (
     "",
     "tools=2",
@@ -63,6 +54,7 @@ _WORDS = (
     "status=400",
     "error_after=2",
 )
+_FAILURE = 2
 _MODES = 3
 
 
@@ -92,48 +84,18 @@ def main() -> None:
         atheris.Fuzz()
 
 
-def _request(variant: Variant, words: str) -> Generation:
-    tools = (_TOOL,) if variant.can("tools") else ()
-    return Generation(messages=(Message(Role.USER, (Text(f"Hi [[sandbox {words} tokens=6]]"),)),), tools=tools)
-
-
 def _formats(variant: Variant) -> dict[bool, AnswerFormat]:
-    return {
-        stream: variant.dialect.encode(
-            _request(variant, ""),
-            provider_model_id=variant.model,
-            output_limit=99,
-            stream=stream,
-            options=variant.options,
-        ).answers
-        for stream in (False, True)
-    }
+    return {stream: encoded(variant, asking(variant, ""), stream=stream).answers for stream in (False, True)}
 
 
 async def _seeds(variant: Variant) -> list[bytes]:
     """What the sandbox answers, behind a byte that says how it is read."""
     seeds = []
-    async with Sandbox() as sandbox, aiohttp.ClientSession() as http:
-        for words in _WORDS:
-            for stream in (False, True):
-                encoded = variant.dialect.encode(
-                    _request(variant, words),
-                    provider_model_id=variant.model,
-                    output_limit=99,
-                    stream=stream,
-                    options=variant.options,
-                )
-                headers = {
-                    "Content-Type": "application/json",
-                    **variant.dialect.option_headers(variant.options),
-                    **encoded.headers,
-                    **variant.dialect.key_headers(CANARY, variant.options),
-                }
-                url = sandbox.url + variant.path + encoded.path
-                async with http.post(url, data=encoded.body, headers=headers) as response:
-                    body = await response.read()
-                mode = 2 if response.status != 200 else int(stream)
-                seeds.append(bytes((mode, 0)) + body)
+    for words in _WORDS:
+        for stream in (False, True):
+            answer = await recorded(variant, asking(variant, f"{words} tokens=6"), stream=stream)
+            mode = int(stream) if answer.status == _OK else _FAILURE
+            seeds.append(bytes((mode, 0)) + answer.body)
     return seeds
 
 

@@ -65,6 +65,9 @@ def _part(transcript: Transcript, calls: Calls, role: str, part: Json) -> None:
             _result(calls, answer)
         case {"text": ""}:
             transcript.items.append(("assistant", "reasoning", ""))
+        case {"text": text} if text.startswith("Document: "):
+            # The name of the document that comes next: the format has no field for it.
+            pass
         case {"text": text}:
             transcript.say(role, text)
         case _:
