@@ -33,7 +33,7 @@ from services.router.domain.generation import FinishReason
 from services.router.domain.outcome import Outcome, StreamInterrupted
 from services.router.domain.ports import AttemptObserver, Dispatch, KeyOpener, KeyOutcomes, Ledger
 from services.router.domain.routing.causes import Cause, Rule
-from services.router.domain.routing.route_plan import Obstacle, Rejected, RoutePlan, Target, output_limit
+from services.router.domain.routing.route_plan import Obstacle, Rejected, RoutePlan, Target, input_limit, output_limit
 from services.router.domain.tokens import DEFAULT_OUTPUT_LIMIT
 
 # A reservation outlives its call's deadline by this, so that only a dead router lets one lapse.
@@ -101,15 +101,16 @@ class Call(Generic[RequestT]):
             again = self._again is not None
             target, key_version = self._next_target()
             limit = output_limit(self._request, target.provider, target.model)
+            input_tokens = input_limit(self._request, self._plan.size, target.model)
             entered = self._resources.admission.enter(
                 target,
-                self._plan.size.most_input_tokens + limit,
+                input_tokens + limit,
                 although_resting=self._plan.resting or not self._targets,
             )
             if not isinstance(entered, Passage):
                 await self._pass_over(target, entered, tried=again)
                 continue
-            reservation = self._reservation(target, limit)
+            reservation = self._reservation(target, input_tokens, limit)
             attempt = Attempt(
                 reservation=reservation,
                 target=target,
@@ -277,7 +278,7 @@ class Call(Generic[RequestT]):
             passed_over=tuple(each.violation for each in self._passed_over()),
         )
 
-    def _reservation(self, target: Target, limit: int) -> Reservation:
+    def _reservation(self, target: Target, input_tokens: int, limit: int) -> Reservation:
         self._number += 1
         request, context, provider, plan = self._request, self._context, target.provider, self._plan
         of_experiment = target.rule is Rule.EXPERIMENT
@@ -299,7 +300,7 @@ class Call(Generic[RequestT]):
             rule=target.rule,
             experiment=plan.experiment if of_experiment else "",
             arm=plan.arm if of_experiment else "",
-            input_tokens_estimate=plan.size.most_input_tokens,
+            input_tokens_estimate=input_tokens,
             output_tokens_limit=limit,
             price=target.model.price if not target.model.price_is_catalogue else None,
             lapse_after_s=min(remaining_s + _LAPSE_MARGIN_S, _LONGEST_LAPSE_S),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
@@ -16,12 +17,17 @@ from libs.core.errors import (
 )
 from libs.core.money import TokenCounts
 from services.router.domain.accounting import AttemptOutcome
+from services.router.domain.configuration import Capabilities
 from services.router.domain.errors import ProviderError, Reason
 from services.router.domain.generate import Completed, Started, StreamEvent
 from services.router.domain.generation import (
+    Document,
     Finished,
     FinishReason,
     Generation,
+    Message,
+    Role,
+    Text,
     TextDelta,
     ToolArgumentsDelta,
     ToolCallStarted,
@@ -67,6 +73,17 @@ async def test_the_reservation_is_an_upper_bound_of_what_is_sent() -> None:
     (reserved,) = world.ledger.reserved
     assert reserved.input_tokens_estimate >= 100
     assert reserved.output_tokens_limit == world.providers.dispatched[0].output_limit == 4096
+
+
+async def test_no_more_than_the_context_is_reserved_for_a_document_of_unknown_size() -> None:
+    document = Document(url="https://example.com/a.pdf", media_type="application/pdf")
+    call = replace(ask(), messages=(Message(Role.USER, (Text("Read this."), document)),))
+    able = Capabilities(documents=True)
+    for context_tokens, reserved in ((128_000, 128_000), (0, 1_050_000)):
+        world = world_of(provider(models=[model(context_tokens=context_tokens, capabilities=able)]))
+        await world.generator().generate(call, context())
+        estimate = world.ledger.reserved[0].input_tokens_estimate
+        assert reserved <= estimate <= reserved + 100
 
 
 async def test_what_is_reserved_is_sent_as_the_limit() -> None:

@@ -10,7 +10,7 @@ from services.router.domain import features
 from services.router.domain.call_request import CallRequest
 from services.router.domain.configuration import Model
 from services.router.domain.generation import Generation
-from services.router.domain.routing.route_plan import Target, output_limit
+from services.router.domain.routing.route_plan import Target, input_limit, output_limit
 from services.router.domain.tokens import LIKELY_OUTPUT_TOKENS, RequestSize
 from services.router.domain.weighing import (
     MOST_IMAGE_TOKENS,
@@ -56,7 +56,7 @@ def estimate(request: Generation, size: RequestSize, target: Target) -> CostEsti
     """Likely and most tokens and costs of the call at a target, and what they rest on."""
     price, limit = target.model.price, output_limit(request, target.provider, target.model)
     likely = _likely(request, size, target)
-    most = TokenCounts(input_tokens=size.most_input_tokens, output_tokens=limit)
+    most = TokenCounts(input_tokens=input_limit(request, size, target.model), output_tokens=limit)
     most_cost = None
     if price is not None:
         # Any of the input may be written to or read from a cache, any of the output be reasoning.

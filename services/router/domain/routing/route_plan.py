@@ -141,6 +141,15 @@ class RoutePlan:
         )
 
 
+def input_limit(request: CallRequest, size: RequestSize, model: Model) -> int:
+    """The most input tokens the call can take from a model; what is reserved.
+
+    No model takes more than its context, whatever a document by URL may hold. For vectors it holds for each text.
+    """
+    most, context = size.most_input_tokens, model.context_tokens
+    return min(most, context) if context and not isinstance(request, Embedding) else most
+
+
 def output_limit(request: CallRequest, provider: Provider, model: Model) -> int:
     """The most output tokens the call can take from a model; what is reserved and sent. Vectors take none."""
     if isinstance(request, Embedding):

@@ -16,7 +16,7 @@ from services.router.domain.health import HealthKey, TargetHealth
 from services.router.domain.limits import ProviderLimiter
 from services.router.domain.needs import needs_of
 from services.router.domain.routing.causes import Cause
-from services.router.domain.routing.route_plan import Obstacle, output_limit
+from services.router.domain.routing.route_plan import Obstacle, input_limit, output_limit
 from services.router.domain.tokens import RequestSize
 
 # Each takes about 200 bytes. Thousands of tenants have the same models with the same options.
@@ -143,7 +143,7 @@ class Judge:
             )
         # What passes by itself: a limit, or a rest after failures.
         if provider.limits is not None:
-            tokens = self._size.most_input_tokens + output_limit(self._request, provider, model)
+            tokens = input_limit(self._request, self._size, model) + output_limit(self._request, provider, model)
             exceeded = self._limits.exceeded(provider, provider.limits, tokens, self._now)
             if exceeded is not None:
                 return Obstacle(Cause.RATE_LIMITED, exceeded.words, exceeded.values)
