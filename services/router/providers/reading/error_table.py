@@ -45,7 +45,8 @@ class ErrorTable:
     `codes`: what stands in its fields `code_fields`, and in the fields `detail_fields` of the entries of its `details`.
     `words`: what its message holds, lower case, for causes it tells in words only; they count where the status is in
     `worded_statuses` and no code said more. `status_names`: what stands in its field `status` where that names the
-    HTTP status, for errors that come without one. `statuses`: where it means something else than HTTP.
+    HTTP status, for errors that come without one. `statuses`: where it means something else than HTTP. `billing_hints`:
+    whether its hint when to come back means something to an account without credit.
     """
 
     codes: Mapping[str, Reason]
@@ -55,6 +56,7 @@ class ErrorTable:
     worded_statuses: frozenset[int] = frozenset({400, 422})
     status_names: Mapping[str, Reason] = field(default_factory=lambda: _NO_NAMES)
     statuses: Mapping[int, Reason] = field(default_factory=lambda: STATUSES)
+    billing_hints: bool = True
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
         """What a failed response means. Status 200 is for a response that is no answer of the kind asked for."""
@@ -70,7 +72,7 @@ class ErrorTable:
         return ProviderError(
             reason,
             status=status,
-            retry_after_s=retry_after_s(headers, error),
+            retry_after_s=self._hint(reason, headers, error),
             # Only what concerns the request itself: texts about keys and accounts are not for callers.
             message=scrub_foreign_text(message)[:_MAX_MESSAGE] if reason in _EXPLAINED else "",
         )
@@ -84,9 +86,13 @@ class ErrorTable:
             or (self._by_words(_message(fields)) if status is None or status in self.worded_statuses else None)
             or (self._by_name(fields) if status is None else self._by_status(status))
         )
-        return ProviderError(
-            reason or Reason.PROVIDER_ERROR, status=_OK, sent=True, retry_after_s=retry_after_s({}, fields)
-        )
+        reason = reason or Reason.PROVIDER_ERROR
+        return ProviderError(reason, status=_OK, sent=True, retry_after_s=self._hint(reason, {}, fields))
+
+    def _hint(self, reason: Reason, headers: Mapping[str, str], error: Json) -> float | None:
+        if reason is Reason.PROVIDER_BILLING and not self.billing_hints:
+            return None
+        return retry_after_s(headers, error)
 
     def _by_code(self, error: Json) -> Reason | None:
         for name in self.code_fields:

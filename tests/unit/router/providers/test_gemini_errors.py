@@ -93,6 +93,11 @@ def test_the_hint_when_to_come_back_stands_in_the_details() -> None:
     assert classify(429, "RESOURCE_EXHAUSTED", "quota", QUOTA, RETRY).retry_after_s == 37.5
 
 
+def test_an_account_without_a_quota_has_none_in_half_a_minute_either() -> None:
+    classified = classify(429, "RESOURCE_EXHAUSTED", "* Quota exceeded, limit: 0, model: x", QUOTA, RETRY)
+    assert (classified.reason, classified.retry_after_s) == (Reason.PROVIDER_BILLING, None)
+
+
 def test_vertex_s_array_of_one_error_is_read_too() -> None:
     body = orjson.dumps([{"error": {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT"}}])
     assert GEMINI.classify(400, {}, body).reason is Reason.PROVIDER_KEY_REJECTED

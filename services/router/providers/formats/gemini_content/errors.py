@@ -62,4 +62,6 @@ ERRORS = ErrorTable(
     },
     # The model did not finish within Google's own deadline.
     statuses={**STATUSES, 504: Reason.PROVIDER_TIMEOUT},
+    # To the quota of nothing it says the same seconds as to any other.
+    billing_hints=False,
 )
