@@ -340,6 +340,17 @@ def test_parallel_calls_are_counted_without_what_runs_at_the_provider() -> None:
         ToolCallStarted(1, "b", "get"),
     ]
     assert ToolArgumentsDelta(1, '{"x":1}') in found
+    assert not any(isinstance(each, TextDelta) for each in found)
+
+
+def test_a_block_whose_end_is_not_told_ends_where_the_next_begins() -> None:
+    thought = begin(0, type="thinking", thinking="Hm", signature="mark")
+    assert events(thought, begin(1, type="text", text="Hi")) == [
+        ReasoningDelta("Hm"),
+        ReasoningDelta("", Signature(b"tmark")),
+        TextDelta("Hi"),
+        DONE,
+    ]
 
 
 def test_citations_pings_and_what_is_new_mean_nothing() -> None:

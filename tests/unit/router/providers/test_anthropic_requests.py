@@ -137,6 +137,14 @@ def test_a_budget_is_told_in_words_where_the_model_knows_words_only(tokens: int,
     assert body_of(thinking(budget_tokens=tokens), NEW)["output_config"] == {"effort": effort}
 
 
+def test_no_thinking_is_as_little_as_the_model_allows() -> None:
+    nothing = thinking(effort=Effort.NONE)
+    assert body_of(nothing, NEW)["thinking"] == {"type": "disabled"}
+    assert body_of(nothing, "claude-sonnet-5-5")["thinking"] == {"type": "between_tools"}
+    always = body_of(nothing, "claude-opus-5-5")
+    assert (always["thinking"]["type"], always["output_config"]) == ("adaptive", {"effort": "low"})
+
+
 def test_nothing_is_said_of_thinking_where_nothing_was_asked_or_can_be() -> None:
     for model in (OLD, BUDGET, NEW, "our-model"):
         assert "thinking" not in body_of(HELLO, model)
