@@ -171,9 +171,15 @@ class Call(Generic[RequestT]):
         self._first_content_s = time.monotonic() - self._context.arrived
 
     def complete(
-        self, attempt: Attempt, finish_reason: FinishReason, raw_finish_reason: str, usage: TokenCounts | None
+        self,
+        attempt: Attempt,
+        finish_reason: FinishReason,
+        raw_finish_reason: str,
+        usage: TokenCounts | None,
+        *,
+        left_out: tuple[str, ...] = (),
     ) -> Outcome:
-        """The attempt served."""
+        """The attempt served; `left_out` says what its dialect had to leave out."""
         target, context = attempt.target, self._context
         if session := session_of(self._request):
             self._resources.affinity.served(context.tenant, context.user, session, target.health_key)
@@ -187,7 +193,7 @@ class Call(Generic[RequestT]):
             cost=cost if usage is not None else None,
             served_by=target,
             attempts=tuple(self._traces),
-            warnings=self._warnings(target, usage),
+            warnings=self._warnings(target, usage, left_out),
             total_s=time.monotonic() - context.arrived,
             provider_s=self.provider_s,
             first_content_s=self._first_content_s,
@@ -309,10 +315,11 @@ class Call(Generic[RequestT]):
             server=str(provider.options.get("server", "")) if provider.type == "openai_compatible" else "",
         )
 
-    def _warnings(self, target: Target, usage: TokenCounts | None) -> tuple[str, ...]:
+    def _warnings(self, target: Target, usage: TokenCounts | None, left_out: tuple[str, ...]) -> tuple[str, ...]:
         passed_over: tuple[str, ...] = (
             *(each.warning for each in (*self._plan.passed_over, *self._passed_over())),
             *self._adaptations,
+            *left_out,
         )
         if usage is None:
             return (*passed_over, "the provider did not say how many tokens it used; the ledger holds an estimate")

@@ -61,7 +61,10 @@ class Generator:
             call.provider_s += time.monotonic() - sent
             if answer.usage is None:
                 attempt.meter.count_whole(answer)
-            return answer, call.complete(attempt, answer.finish_reason, answer.raw_finish_reason, answer.usage)
+            outcome = call.complete(
+                attempt, answer.finish_reason, answer.raw_finish_reason, answer.usage, left_out=answer.warnings
+            )
+            return answer, outcome
 
     async def stream(self, request: Generation, context: CallContext) -> AsyncGenerator[StreamEvent, None]:
         """Call a model and pass its answer on as it comes. Raises GatehouseError.
@@ -103,7 +106,9 @@ class Generator:
                 raise
             if finished is None:
                 raise AssertionError("a provider stream ended without Finished and without an error")
-            outcome = call.complete(attempt, finished.finish_reason, finished.raw_finish_reason, finished.usage)
+            outcome = call.complete(
+                attempt, finished.finish_reason, finished.raw_finish_reason, finished.usage, left_out=source.warnings
+            )
             if not meter.deltas:
                 yield Started(call.operation_id, attempt.target)
             yield Completed(outcome)

@@ -251,13 +251,15 @@ AnswerPart = Text | Reasoning | ToolCall
 class Answer:
     """A complete answer. `usage` is None when the provider did not say.
 
-    `parts` are in the provider's order; no two texts are neighbours, and none is empty.
+    `parts` are in the provider's order; no two texts are neighbours, and none is empty. `warnings` say what was left
+    out of the request: they come from the dialect, not from the provider.
     """
 
     parts: tuple[AnswerPart, ...]
     finish_reason: FinishReason
     raw_finish_reason: str
     usage: TokenCounts | None
+    warnings: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def text(self) -> str:

@@ -169,6 +169,11 @@ class Dispatch(Generic[RequestT]):
 class ProviderStream(Protocol):
     """An answer that is coming in."""
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was left out of the request."""
+        ...
+
     async def read(self) -> list[ProviderEvent]:
         """The next events; the last list ends with Finished, and reading on gives an empty one.
 

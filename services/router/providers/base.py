@@ -82,13 +82,15 @@ class EncodedRequest:
     """A request in a provider's own words.
 
     `path`, percent-encoded where it has to be, is appended to the provider's base URL; `answers` reads what comes
-    back; `headers` are those that only this request needs.
+    back; `headers` are those that only this request needs. `warnings` say to the caller what was left out of it because
+    the provider takes it not with the rest: what it never takes, `features` tells.
     """
 
     path: str
     body: bytes
     answers: AnswerFormat
     headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS)
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

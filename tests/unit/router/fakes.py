@@ -7,7 +7,7 @@ import random
 import time
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from libs.core.errors import GatehouseError, Unavailable
@@ -292,6 +292,7 @@ class FakeStream:
     def __init__(self, script: Iterable[ProviderEvent | ProviderError | None]) -> None:
         self._script = iter(script)
         self.closed = False
+        self.warnings: tuple[str, ...] = ()
 
     async def read(self) -> list[ProviderEvent]:
         for step in self._script:
@@ -314,6 +315,7 @@ class FakeProviders:
     scripts: dict[str, list[Any]] = field(default_factory=dict)
     dispatched: list[Dispatch[Any]] = field(default_factory=list)
     streams: list[FakeStream] = field(default_factory=list)
+    left_out: tuple[str, ...] = ()
 
     def _next(self, dispatch: Dispatch[Any]) -> Any:
         self.dispatched.append(dispatch)
@@ -327,7 +329,7 @@ class FakeProviders:
         if isinstance(step, ProviderError):
             raise step
         assert isinstance(step, Answer)
-        return step
+        return replace(step, warnings=self.left_out)
 
     async def stream(self, dispatch: Dispatch[Generation]) -> FakeStream:
         step = self._next(dispatch)
@@ -339,6 +341,7 @@ class FakeProviders:
         if isinstance(step, list):
             script = step
         self.streams.append(FakeStream(script))
+        self.streams[-1].warnings = self.left_out
         return self.streams[-1]
 
     async def embed(self, dispatch: Dispatch[Embedding]) -> Vectors:

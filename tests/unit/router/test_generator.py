@@ -288,6 +288,16 @@ async def test_a_full_spool_takes_no_new_calls() -> None:
     assert world.ledger.reserved == []
 
 
+async def test_what_a_dialect_leaves_out_is_told_both_ways() -> None:
+    world = world_of(provider())
+    world.providers.left_out = ("thinking left out: no room for it",)
+    _, outcome = await world.generator().generate(ask(), context())
+    assert outcome.warnings == world.providers.left_out
+    completed = (await stream(world))[-1]
+    assert isinstance(completed, Completed)
+    assert completed.outcome.warnings == world.providers.left_out
+
+
 async def test_an_answer_without_usage_is_estimated_and_says_so() -> None:
     world = world_of(provider(), one=[answer("word " * 40, usage=None)])
     _, outcome = await world.generator().generate(ask(), context())

@@ -26,6 +26,7 @@ from services.router.providers.guarded.values import (
     checked_ids,
     checked_path,
     checked_token_request,
+    checked_warnings,
 )
 
 
@@ -119,6 +120,7 @@ class GuardedDialect:
                 checked_body(found.body),
                 GuardedAnswers(found.answers, self._guard),
                 checked_headers(found.headers),
+                checked_warnings(found.warnings),
             )
 
         return self._guard("encode", encode, sent=False)

@@ -31,6 +31,7 @@ _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 _PATH = re.compile(r"/[\x21-\x7e]*")
 _MOST_TOKENS = 2**53
 _INDICES = range(100_000)
+_MOST_WARNINGS, _LONGEST_WARNING = 16, 400
 _COUNTS = tuple(each.name for each in fields(TokenCounts))
 
 
@@ -48,6 +49,16 @@ def checked_headers(value: object) -> Mapping[str, str]:
         if not (isinstance(text, str) and _HEADER_VALUE.fullmatch(text)):
             raise WrongValueError("a header whose value is no line of visible ASCII")
     return dict(value)
+
+
+def checked_warnings(value: object) -> tuple[str, ...]:
+    """Lines for people."""
+    if not isinstance(value, tuple) or len(value) > _MOST_WARNINGS:
+        raise WrongValueError(f"warnings that are a {type(value).__name__}, or more than {_MOST_WARNINGS}")
+    for text in value:
+        if not (isinstance(text, str) and text.isprintable() and len(text) <= _LONGEST_WARNING):
+            raise WrongValueError(f"a warning that is no line of at most {_LONGEST_WARNING} characters")
+    return value
 
 
 def checked_path(value: object) -> str:

@@ -27,7 +27,9 @@ class HttpProviderStream:
         *,
         deadlines: Deadlines,
         lingering: set[asyncio.Task[None]],
+        warnings: tuple[str, ...] = (),
     ) -> None:
+        self.warnings = warnings
         self._response = response
         self._decoder = answers.stream_decoder()
         self._reader = answers.stream_format.reader()

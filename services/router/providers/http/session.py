@@ -92,7 +92,8 @@ class HttpProviderSession:
         encoded = _encode(dialect, dispatch, stream=False)
         call = await self._call(dialect, dispatch, encoded, timer, deadline)
         body = await within(timer, deadline, self._whole_answer(call, timers, self._max_answer_bytes))
-        return encoded.answers.decode(body)
+        answer = encoded.answers.decode(body)
+        return replace(answer, warnings=encoded.warnings) if encoded.warnings else answer
 
     async def stream(self, dispatch: Dispatch[Generation]) -> HttpProviderStream:
         """Send one attempt and wait until the provider begins to answer. Raises ProviderError."""
@@ -106,7 +107,13 @@ class HttpProviderSession:
         call = await self._call(dialect, dispatch, encoded, timer, deadline)
         content_type = encoded.answers.stream_format.content_type
         response = await within(timer, deadline, self._event_stream(call, timers, content_type))
-        return HttpProviderStream(response, encoded.answers, deadlines=deadlines, lingering=self._lingering)
+        return HttpProviderStream(
+            response,
+            encoded.answers,
+            deadlines=deadlines,
+            lingering=self._lingering,
+            warnings=encoded.warnings,
+        )
 
     async def embed(self, dispatch: Dispatch[Embedding]) -> Vectors:
         """Send one attempt and wait for all its vectors. Raises ProviderError."""

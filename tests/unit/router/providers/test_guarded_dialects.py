@@ -133,6 +133,8 @@ def test_what_is_raised_fails_the_attempt_and_says_nothing(
         ("encode", EncodedRequest("@evil.example/", b"", None), "a path"),  # type: ignore[arg-type]
         ("encode", EncodedRequest("/chat", "text", None), "a body that is a str"),  # type: ignore[arg-type]
         ("encode", EncodedRequest("/chat", b"", None, {"a": "\n"}), "a header"),  # type: ignore[arg-type]
+        ("encode", EncodedRequest("/chat", b"", None, {}, ["a"]), "warnings that are a list"),  # type: ignore[arg-type]
+        ("encode", EncodedRequest("/chat", b"", None, {}, ("a\nb",)), "a warning that is no line"),  # type: ignore[arg-type]
         ("models_path", ".evil.example/models", "a path that does not begin with /"),
         ("models_path", "/models\nHost: evil.example", "a path"),
         ("models_path", 5, "a path"),
