@@ -158,10 +158,16 @@ def test_no_schema_raises_and_cleaning_twice_changes_nothing(schema: Any) -> Non
         assert strict(once) == once
 
 
-@pytest.mark.parametrize("depth", [100, 300, 900])
-def test_deep_schemas_raise_nothing(depth: int) -> None:
-    text = '{"type":"array","items":' * depth + "true" + "}" * depth
-    assert orjson.loads(strict_schema(text))
+@pytest.mark.parametrize("depth", [100, 300, 500])
+@pytest.mark.parametrize(("begin", "end"), [('{"type":"array","items":', "}"), ('{"anyOf":[', "]}")])
+def test_deep_schemas_raise_nothing(depth: int, begin: str, end: str) -> None:
+    assert orjson.loads(strict_schema(begin * depth + "true" + end * depth))
+
+
+@pytest.mark.parametrize("more", [True, False, {"type": "string"}])
+def test_an_object_with_named_properties_has_no_others(more: Any) -> None:
+    loose = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+    assert strict({**loose, "additionalProperties": more}) == objects(a={"type": "string"})
 
 
 VALUES = st.fixed_dictionaries({"city": st.text(max_size=5)}, optional={"days": st.integers(1, 9)})
