@@ -62,6 +62,10 @@ class Trial:
         seen = self.variant.reader(orjson.loads(self._sandbox.requests[-1].body))
         return seen, answer.parts, answer.finish_reason
 
+    def older(self) -> Trial:
+        """The same with a model of an older generation."""
+        return Trial(replace(self.variant, options=self.variant.older_options), self._session, self._sandbox)
+
     @property
     def last_body(self) -> bytes:
         """The body that was sent last."""
@@ -258,7 +262,10 @@ async def _budget(trial: Trial) -> str:
     if found.get("budget_tokens") == 2048:
         return YES
     assert found.get("effort") not in {None, "none"}, found
-    return "as effort"
+    if not trial.variant.older_options:
+        return "as effort"
+    assert (await trial.older().settings(request)).get("budget_tokens") == 2048
+    return "as effort; yes by older models"
 
 
 @_needing("reasoning")

@@ -32,7 +32,8 @@ class Variant:
     others follow it. `media_first`: media stand beside the text, which comes after them. `whole_arguments`: a stream
     gives the arguments of a tool call in one piece. `counts_cache`,
     `counts_reasoning`: it tells the tokens from its cache and those of reasoning apart. `unworded`: directives of the
-    sandbox for failures that it has no words for.
+    sandbox for failures that it has no words for. `older_options`: those under which a model is spoken to as one of an
+    older generation, where that differs.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Variant:
     counts_cache: bool = True
     counts_reasoning: bool = True
     unworded: frozenset[str] = frozenset()
+    older_options: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def dialect(self) -> Dialect:
@@ -149,6 +151,7 @@ _ALL = (
     Variant(
         name="anthropic",
         type="anthropic",
+        older_options={"thinking": "budget"},
         path="/anthropic",
         reader=anthropic_messages.read,
         finishes=_ANTHROPIC_FINISHES,
@@ -157,6 +160,7 @@ _ALL = (
     Variant(
         name="gemini",
         type="gemini",
+        older_options={"thinking": "budget"},
         path="/gemini/v1beta",
         reader=gemini_content.read,
         finishes=_GEMINI_FINISHES,
