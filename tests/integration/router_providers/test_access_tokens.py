@@ -31,14 +31,17 @@ from tests.integration.router_providers.wire import (
     Exchange,
     WireServer,
     dispatch,
+    event,
     failure,
     open_session,
     serving,
+    streamed,
+    streaming,
     whole,
 )
 
 ACCOUNT = google_service_account()
-ANSWER = {"candidates": [{"content": {"parts": [{"text": "Hi."}]}, "finishReason": "STOP"}]}
+ANSWER: dict[str, object] = {"candidates": [{"content": {"parts": [{"text": "Hi."}]}, "finishReason": "STOP"}]}
 TOKEN_PATH = "/google/token"
 TOKEN = "ya29.token"
 
@@ -51,11 +54,18 @@ class Issuer:
         self.given = 0
         self.response: bytes | None = None
         self.provider_status = 200
+        self.ended: set[str] = set()
+        self.answer: dict[str, object] = ANSWER
         self.pause_s = 0.0
 
     async def __call__(self, exchange: Exchange) -> None:
         if exchange.path != TOKEN_PATH:
-            await exchange.send(whole(ANSWER, status=self.provider_status))
+            ended = exchange.headers.get("authorization", "").removeprefix("Bearer ") in self.ended
+            status = 401 if ended else self.provider_status
+            if "alt=sse" in exchange.path and status == 200:
+                await streaming(event(self.answer))(exchange)
+            else:
+                await exchange.send(whole(self.answer, status=status))
             return
         self.given += 1
         await asyncio.sleep(self.pause_s)
@@ -174,15 +184,52 @@ async def test_a_token_that_has_ended_serves_the_call_it_was_got_for(expires_in:
     assert issuer.given == 2
 
 
-async def test_a_token_that_is_refused_is_got_anew_by_the_next_call() -> None:
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_token_that_ended_early_is_got_anew_and_the_key_is_not_blamed(stream: bool) -> None:
     issuer = Issuer()
     async with asking(issuer) as (session, server):
         await session.generate(call(server))
-        issuer.provider_status = 401
-        refused = await failure(session, call(server), stream=True)
+        issuer.ended.add(f"{TOKEN}1")
+        await (streamed(session, call(server)) if stream else session.generate(call(server)))
+        await session.generate(call(server))
+    assert bearers(server) == [f"Bearer {TOKEN}{number}" for number in (1, 1, 2, 2)]
+
+
+async def test_a_key_whose_every_token_is_refused_is_refused() -> None:
+    issuer = Issuer()
+    issuer.provider_status = 401
+    async with asking(issuer) as (session, server):
+        first = await failure(session, call(server), stream=False)
+        # A new token says all there is to say.
+        assert bearers(server) == [f"Bearer {TOKEN}1"]
         issuer.provider_status = 200
         await session.generate(call(server))
+        issuer.provider_status = 401
+        later = await failure(session, call(server), stream=True)
+    assert first.reason is later.reason is Reason.PROVIDER_KEY_REJECTED
+    assert bearers(server)[1:] == [f"Bearer {TOKEN}{number}" for number in (2, 2, 3)]
+
+
+async def test_a_key_that_is_sent_itself_and_refused_is_sent_once() -> None:
+    issuer = Issuer()
+    issuer.provider_status = 401
+    async with asking(issuer) as (session, server):
+        refused = await failure(session, call(server, key=CANARY), stream=False)
     assert refused.reason is Reason.PROVIDER_KEY_REJECTED
+    assert len(server.exchanges) == 1
+
+
+async def test_a_list_of_models_is_read_with_a_new_token_when_the_old_one_ended_early() -> None:
+    issuer = Issuer()
+    async with asking(issuer) as (session, server):
+        tokens = session._tokens
+        lists = HttpModelLists(session._http, DIALECTS, connect_s=1, tokens=tokens)
+        endpoint = Endpoint(type="gemini", base_url=server.base_url, origin=server.url, options={})
+        key = call(server).key
+        issuer.answer = {"models": [{"name": "models/one"}]}
+        await lists.read(endpoint, key, timeout_s=5)
+        issuer.ended.add(f"{TOKEN}1")
+        assert await lists.read(endpoint, key, timeout_s=5) == {"one"}
     assert bearers(server) == [f"Bearer {TOKEN}{number}" for number in (1, 1, 2)]
 
 

@@ -13,9 +13,10 @@ import hashlib
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import TypeVar
 from urllib.parse import urlencode
 
 import aiohttp
@@ -59,7 +60,10 @@ _STATUSES: Mapping[int, Reason] = MappingProxyType(
         503: Reason.PROVIDER_OVERLOADED,
     }
 )
+_UNAUTHORIZED = 401
 _SERVER_ERROR = 500
+
+ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +95,33 @@ class AccessTokens:
             task.cancel()
         await asyncio.gather(*exchanges, return_exceptions=True)
 
+    async def used(
+        self,
+        dialect: Dialect,
+        key: Secret | None,
+        options: Options,
+        send: Callable[[Credential], Awaitable[ResultT]],
+        *,
+        timer: str,
+        deadline: float,
+    ) -> ResultT:
+        """What comes of `send` with what is to be sent for `key`. Raises ProviderError: its own, and `credential`'s.
+
+        A token may end early. Its refusal says nothing of the key as long as there is another token to be had: `send`
+        is then called once more. Nobody works, or charges, for who is not let in.
+        """
+        for last in (False, True):
+            credential = await self.credential(dialect, key, options, timer=timer, deadline=deadline)
+            try:
+                return await send(credential)
+            except ProviderError as error:
+                if error.status != _UNAUTHORIZED or not credential.token_of:
+                    raise
+                self._forget(credential)
+                if last or not credential.kept:
+                    raise
+        raise AssertionError("the last time returns or raises")
+
     async def credential(
         self, dialect: Dialect, key: Secret | None, options: Options, *, timer: str, deadline: float
     ) -> Credential:
@@ -111,7 +142,7 @@ class AccessTokens:
             if now >= token.refresh_at:
                 # While this one is good nobody waits for the next.
                 self._exchange(digest, request)
-            return Credential(token.secret, digest)
+            return Credential(token.secret, digest, kept=True)
         exchange = asyncio.shield(self._exchange(digest, request))
         got = await within(timer, deadline, exchange, sent=False)
         if isinstance(got, ProviderError):
@@ -121,8 +152,8 @@ class AccessTokens:
             )
         return Credential(got.secret, digest)
 
-    def forget(self, credential: Credential) -> None:
-        """A provider refused this token, which may have ended early: the next call gets another."""
+    def _forget(self, credential: Credential) -> None:
+        """A provider refused this token: whoever comes next gets another."""
         token = self._tokens.get(credential.token_of)
         if token is not None and token.secret is credential.secret:
             del self._tokens[credential.token_of]

@@ -18,11 +18,13 @@ _VISIBLE = re.compile(rb"[\x21-\x7e]+")
 class Credential:
     """`secret` goes out with a request; None for a provider without a key.
 
-    `token_of` is empty where it is the key itself; for an access token it is the digest its key is known by.
+    `token_of` is empty where it is the key itself; for an access token it is the digest its key is known by. `kept`: a
+    token that was at hand already, and may have ended early since.
     """
 
     secret: Secret | None
     token_of: bytes = b""
+    kept: bool = False
 
 
 def sendable(secret: bytes) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 import aiohttp
 
@@ -45,8 +45,12 @@ class HttpModelLists:
         """The ids of a provider's list. Raises ProviderError."""
         dialect = self._dialects[endpoint.type]
         deadline = asyncio.get_running_loop().time() + timeout_s
-        credential = await self._tokens.credential(dialect, key, endpoint.options, timer="total", deadline=deadline)
-        return dialect.decode_models(await within("total", deadline, self._body(dialect, endpoint, credential)))
+
+        def send(credential: Credential) -> Awaitable[bytes]:
+            return within("total", deadline, self._body(dialect, endpoint, credential))
+
+        body = await self._tokens.used(dialect, key, endpoint.options, send, timer="total", deadline=deadline)
+        return dialect.decode_models(body)
 
     async def _body(self, dialect: Dialect, endpoint: Endpoint, credential: Credential) -> bytes:
         path = dialect.models_path(endpoint.options)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 import aiohttp
 
 from services.router.domain.call_request import RequestT
 from services.router.domain.configuration import Provider
 from services.router.domain.embedding import Embedding, Vectors
-from services.router.domain.errors import ProviderError
 from services.router.domain.generation import Answer, Generation
 from services.router.domain.ports import Dispatch
 from services.router.providers.base import Dialect, EncodedEmbedding, EncodedRequest
@@ -26,7 +27,6 @@ from services.router.providers.http.vetted_http import VettedHttp
 from services.router.providers.reading.json_values import malformed
 
 USER_AGENT = "gatehouse"
-_UNAUTHORIZED = 401
 
 # Decoding what is shorter takes a few milliseconds.
 _LONG_BODY = 1024 * 1024
@@ -34,6 +34,7 @@ _LONG_BODY = 1024 * 1024
 _MOST_PER_VECTOR = 65_536 * 24
 
 _Encoded = EncodedRequest | EncodedEmbedding
+ReceivedT = TypeVar("ReceivedT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +91,8 @@ class HttpProviderSession:
         if dispatch.media_by_url:
             dispatch = await self._with_media(dialect, dispatch, deadline)
         encoded = _encode(dialect, dispatch, stream=False)
-        call = await self._call(dialect, dispatch, encoded, timer, deadline)
-        body = await within(timer, deadline, self._whole_answer(call, timers, self._max_answer_bytes))
+        receive = partial(self._whole_answer, timers=timers, limit=self._max_answer_bytes)
+        body = await self._received(dialect, dispatch, encoded, receive, timer=timer, deadline=deadline)
         answer = encoded.answers.decode(body)
         return replace(answer, warnings=encoded.warnings) if encoded.warnings else answer
 
@@ -104,9 +105,9 @@ class HttpProviderSession:
         if dispatch.media_by_url:
             dispatch = await self._with_media(dialect, dispatch, deadline)
         encoded = _encode(dialect, dispatch, stream=True)
-        call = await self._call(dialect, dispatch, encoded, timer, deadline)
         content_type = encoded.answers.stream_format.content_type
-        response = await within(timer, deadline, self._event_stream(call, timers, content_type))
+        receive = partial(self._event_stream, timers=timers, content_type=content_type)
+        response = await self._received(dialect, dispatch, encoded, receive, timer=timer, deadline=deadline)
         return HttpProviderStream(
             response,
             encoded.answers,
@@ -129,8 +130,8 @@ class HttpProviderSession:
             options=provider.options,
         )
         limit = min(self._max_vectors_bytes, _MOST_PER_VECTOR * (count + 1))
-        call = await self._call(dialect, dispatch, encoded, timer, deadline)
-        body = await within(timer, deadline, self._whole_answer(call, timers, limit))
+        receive = partial(self._whole_answer, timers=timers, limit=limit)
+        body = await self._received(dialect, dispatch, encoded, receive, timer=timer, deadline=deadline)
         if len(body) <= _LONG_BODY:
             vectors = embedder.decode(body, count)
         else:
@@ -148,14 +149,23 @@ class HttpProviderSession:
         taken = dialect.takes_urls(dispatch.request, target.provider.options, target.model.provider_model_id)
         return replace(dispatch, request=await self._media.fetch(dispatch.request, taken, deadline=deadline))
 
-    async def _call(
-        self, dialect: Dialect, dispatch: Dispatch[RequestT], encoded: _Encoded, timer: str, deadline: float
-    ) -> _Call:
-        provider = dispatch.target.provider
-        credential = await self._tokens.credential(
-            dialect, dispatch.key, provider.options, timer=timer, deadline=deadline
-        )
-        return _Call(dialect, provider, encoded, credential, dispatch.reference)
+    async def _received(
+        self,
+        dialect: Dialect,
+        dispatch: Dispatch[RequestT],
+        encoded: _Encoded,
+        receive: Callable[[_Call], Awaitable[ReceivedT]],
+        *,
+        timer: str,
+        deadline: float,
+    ) -> ReceivedT:
+        """What `receive` makes of the provider's response. Raises ProviderError."""
+        provider, reference = dispatch.target.provider, dispatch.reference
+
+        def send(credential: Credential) -> Awaitable[ReceivedT]:
+            return within(timer, deadline, receive(_Call(dialect, provider, encoded, credential, reference)))
+
+        return await self._tokens.used(dialect, dispatch.key, provider.options, send, timer=timer, deadline=deadline)
 
     async def _send(self, call: _Call, timers: Timers, accept: str) -> aiohttp.ClientResponse:
         post = self._http.session.post(
@@ -172,20 +182,15 @@ class HttpProviderSession:
         """The body of a good response."""
         response = await self._send(call, timers, "application/json")
         if response.status != HTTP_OK:
-            raise await self._failure(call, response)
+            raise await failure(call.dialect, response, call.credential.secret)
         return await whole_body(response, limit)
 
     async def _event_stream(self, call: _Call, timers: Timers, content_type: str) -> aiohttp.ClientResponse:
         """A good response whose body is still to be read."""
         response = await self._send(call, timers, content_type)
         if not _is_stream(response, content_type):
-            raise await self._failure(call, response)
+            raise await failure(call.dialect, response, call.credential.secret)
         return response
-
-    async def _failure(self, call: _Call, response: aiohttp.ClientResponse) -> ProviderError:
-        if response.status == _UNAUTHORIZED and call.credential.token_of:
-            self._tokens.forget(call.credential)
-        return await failure(call.dialect, response, call.credential.secret)
 
 
 def _encode(dialect: Dialect, dispatch: Dispatch[Generation], *, stream: bool) -> EncodedRequest:
