@@ -10,11 +10,11 @@ from libs.core.validation import FieldChecks
 from libs.rpc.context import RequestContext
 from services.router.api.call_fields import check_call_fields
 from services.router.api.messages import MAX_BREAKPOINTS, messages
+from services.router.api.schemas import check_schema
 from services.router.api.tools import (
     MAX_DESCRIPTION,
     NAME,
     NAME_RULE,
-    check_schema,
     tool_choice_in,
     tools_in,
 )

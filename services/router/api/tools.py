@@ -1,22 +1,18 @@
-"""From the wire to the domain: tools, whether they are called, and schemas."""
+"""From the wire to the domain: tools, and whether they are called."""
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
-import jsonschema
-import orjson
 from gatehouse.router.v1 import generation_pb2, message_pb2
-from jsonschema.validators import Draft202012Validator
 
 from libs.core.validation import FieldChecks
 from services.router.api.mcp import tool_definition
+from services.router.api.schemas import check_schema
 from services.router.domain.generation import NamedTool, Tool, ToolChoice, ToolChoiceMode
 
 MAX_TOOLS = 128
 MAX_DESCRIPTION = 8192
-MAX_SCHEMA = 100_000
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 NAME_RULE = "must be 1 to 64 characters of a-z, A-Z, 0-9, '_', '-'"
@@ -80,33 +76,4 @@ def tool_choice_in(
             check.fail(f"{field}.mode", "must be AUTO, REQUIRED or NONE")
         case _:
             check.fail(field, "must set mode or tool")
-    return None
-
-
-def check_schema(check: FieldChecks, field: str, text: str, *, of_object: bool) -> None:
-    """`text` is a JSON Schema, and that of an object where it has to be."""
-    if len(text) > MAX_SCHEMA:
-        check.fail(field, f"must have at most {MAX_SCHEMA} characters, has {len(text)}")
-        return
-    mistake = _schema_mistake(text, of_object)
-    check.that(mistake is None, field, mistake or "")
-
-
-# The same tools come with every call of a backend; checking a schema takes milliseconds, finding it here none.
-@lru_cache(maxsize=1024)
-def _schema_mistake(text: str, of_object: bool) -> str | None:
-    try:
-        schema = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        return f"is not valid JSON: line {error.lineno}, column {error.colno}"
-    if not isinstance(schema, dict):
-        return "must be a JSON object"
-    try:
-        Draft202012Validator.check_schema(schema)
-    except jsonschema.SchemaError as error:
-        return f"is not a valid JSON Schema at {error.json_path}"
-    except RecursionError:
-        return "is nested too deeply"
-    if of_object and schema.get("type", "object") != "object":
-        return 'must describe an object ("type": "object")'
     return None
