@@ -5,8 +5,8 @@ Whoever wrote them is not trusted: what is malformed is refused, and the place i
 
 from __future__ import annotations
 
-import base64
 import binascii
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +27,8 @@ MAX_TOOL_JSON = 200_000
 MAX_RESULT_JSON = 30_000_000
 MAX_CONTENT = 1024
 MAX_TEXT = 4_000_000
+MAX_VALUES = 500_000
+"""In one JSON text: two characters can make an object of 64 bytes."""
 
 # Names that servers use for types we know by another.
 _TYPES = {
@@ -41,6 +43,12 @@ _TYPES = {
     "audio/x-aac": "audio/aac",
 }
 _Json = Mapping[str, Any]
+
+# It never gives back what it took and takes one without an end to the end, or a hostile text would take it for ever.
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+# Whole groups of four characters, which take some milliseconds.
+_PIECE = 4 * 1024 * 1024
+_MOST_PADDING = 2
 
 
 def tool_definition(check: FieldChecks, field: str, text: str) -> tuple[str, str, str]:
@@ -92,6 +100,9 @@ def _object(check: FieldChecks, field: str, text: str, most: int) -> _Json | Non
     if len(text) > most:
         check.fail(field, f"must have at most {most} characters, has {len(text)}")
         return None
+    if len(text) > MAX_VALUES and _separators(text) > MAX_VALUES and _separators(_STRING.sub("", text)) > MAX_VALUES:
+        check.fail(field, f"must have at most {MAX_VALUES} values")
+        return None
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -101,6 +112,11 @@ def _object(check: FieldChecks, field: str, text: str, most: int) -> _Json | Non
         check.fail(field, "must be a JSON object")
         return None
     return value
+
+
+def _separators(text: str) -> int:
+    """As many as there are values in a JSON text, or some more; what stands inside of strings counts too."""
+    return text.count(",") + text.count("[") + text.count("{")
 
 
 def _dumped(check: FieldChecks, field: str, place: str, value: object) -> str:
@@ -190,12 +206,23 @@ def _bytes(check: FieldChecks, field: str, place: str, encoded: object) -> bytes
     if not isinstance(encoded, str):
         check.fail(field, f"{place} must be a string")
         return None
-    try:
-        data = base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError):
+    data = _decoded(encoded)
+    if data is None:
         check.fail(field, f"{place} is not valid base64")
         return None
     if not 1 <= len(data) <= MAX_MEDIA_BYTES:
         check.fail(field, f"{place} must have 1 to {MAX_MEDIA_BYTES} bytes")
         return None
     return data
+
+
+def _decoded(encoded: str) -> bytes | None:
+    """The bytes of a base64 text; None where it is none. In pieces: between them the other calls go on."""
+    # Each piece would be taken with padding of its own.
+    if "=" in encoded[:-_MOST_PADDING]:
+        return None
+    pieces = (encoded[start : start + _PIECE] for start in range(0, len(encoded), _PIECE))
+    try:
+        return b"".join(binascii.a2b_base64(piece, strict_mode=True) for piece in pieces)
+    except ValueError:
+        return None

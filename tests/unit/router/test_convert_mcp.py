@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from typing import Any
 
 import orjson
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from libs.core.errors import InvalidArgument
 from services.router.api.convert import generation
+from services.router.api.mcp import MAX_VALUES
 from services.router.domain.generation import Audio, Document, Image, ResultPart, Text, Tool, ToolResult
 
 DATA = base64.b64encode(b"bytes").decode()
@@ -245,3 +247,35 @@ def test_whatever_json_a_server_sends_is_taken_or_refused(value: object) -> None
             work()
         except InvalidArgument as refused:
             assert all(each.field.endswith("mcp_json") for each in refused.field_violations)  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"content":[],"structuredContent":[' + "[]," * MAX_VALUES + "[]]}",
+        '{"content":[{"type":"text","text":"a"}],"_meta":[' + "{}," * MAX_VALUES + "{}]}",
+        # Neither are the strings looked for over and over again, nor believed to end.
+        '{"content":[' + "[]," * MAX_VALUES + '"' + '\\"' * MAX_VALUES,
+    ],
+    ids=["content", "elsewhere", "cut"],
+)
+def test_more_values_than_memory_is_for_are_refused_unread(text: str) -> None:
+    began = time.thread_time()
+    assert refusal(result, text) == f"must have at most {MAX_VALUES} values"
+    assert time.thread_time() - began < 1
+
+
+def test_what_stands_in_texts_are_no_values() -> None:
+    rows = 'a,"b",[c]\\\n' * 150_000
+    assert answer({"type": "text", "text": rows}).parts == (Text(rows),)
+
+
+def test_bytes_in_several_pieces_come_whole() -> None:
+    data = bytes(range(256)) * 30_000
+    encoded = base64.b64encode(data).decode()
+    image = {"type": "image", "mimeType": "image/png"}
+    assert answer({**image, "data": encoded}).parts == (Image(data=data, media_type="image/png"),)
+    padded = "A" * (4 * 1024 * 1024 - 2) + "==" + "AAAA"
+    assert refusal(result, orjson.dumps({"content": [{**image, "data": padded}]}).decode()).endswith(
+        "is not valid base64"
+    )
