@@ -88,7 +88,7 @@ async def compose(settings: Settings, service: Service) -> None:
             idle_s=settings.idle_timeout_s,
         ),
         tokens=tokens,
-        media=_media_fetcher(settings, service, lookup),
+        media=_media_fetcher(settings, service),
     )
     service.on_close("providers", providers.aclose)
 
@@ -185,8 +185,11 @@ def _access_tokens(settings: Settings, service: Service, http: VettedHttp) -> Ac
     return tokens
 
 
-def _media_fetcher(settings: Settings, service: Service, lookup: NameLookup) -> MediaFetcher:
-    # With connections of its own: where providers may live is no place for every caller's URLs.
+def _media_fetcher(settings: Settings, service: Service) -> MediaFetcher:
+    # With connections and threads of its own: where providers may live is no place for every caller's URLs, and names
+    # that resolve slowly, which every caller can think of, keep no provider's name waiting.
+    lookup = NameLookup()
+    service.on_close("name lookup for media", lookup.close)
     http = VettedHttp(EndpointRules(allowed=settings.allowed_media_endpoints), lookup)
     service.on_close("connections to media", http.aclose)
     return MediaFetcher(http, MediaLimits(connect_s=settings.connect_timeout_s))

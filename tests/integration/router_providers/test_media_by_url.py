@@ -87,7 +87,7 @@ async def problem(running: MediaFetcher, *parts: Item, within_s: float = 10.0) -
     with pytest.raises(ProviderError) as caught:
         await fetched(running, *parts, within_s=within_s)
     error = caught.value
-    assert (error.reason, error.sent, error.status) == (Reason.PROVIDER_INVALID_REQUEST, False, 0)
+    assert (error.reason, error.sent, error.status) == (Reason.MEDIA_NOT_FETCHED, False, 0)
     assert SECRET not in "".join(traceback.format_exception(error))
     return error.message
 
@@ -143,7 +143,7 @@ async def test_media_that_never_come_fail_the_call_and_not_the_provider() -> Non
         for stream in (False, True):
             call = dispatch(f"{sandbox.url}/ollama", showing(Image(url=f"{host.url}/{SECRET}")), dialect="ollama")
             error = await failure(session, call, stream=stream)
-            assert (error.reason, error.timer, error.sent) == (Reason.PROVIDER_INVALID_REQUEST, "", False)
+            assert (error.reason, error.timer, error.sent) == (Reason.MEDIA_NOT_FETCHED, "", False)
             assert error.message == "The image by URL at 127.0.0.1 did not come in time."
         assert not sandbox.requests
 
@@ -293,6 +293,10 @@ async def _bomb(exchange: Exchange) -> None:
         (answering(whole(b"", 302)), "is redirected to nowhere"),
         (answering(whole(b"", 302, location=f"/{SECRET}")), "is redirected too often"),
         (answering(whole(b"", 302, location="ftp://127.0.0.1/")), "has no URL that could be called"),
+        (
+            answering(whole(b"", 302, location=f"https://{SECRET}-PLACE/").replace(b"-PLACE", "℀".encode())),
+            "is redirected to no URL that could be called",
+        ),
         (
             answering(whole(b"", 302, location="http://169.254.169.254/latest")),
             "leads to a place that may not be called",

@@ -67,8 +67,8 @@ class MediaFetcher:
     async def fetch(self, request: Generation, taken: frozenset[type[Media]], *, deadline: float) -> Generation:
         """`request` with the bytes of all media by URL but those of the kinds in `taken`.
 
-        Raises ProviderError `PROVIDER_INVALID_REQUEST`, with a message that names the host and what is wrong, also when
-        they have not come by `deadline`, in seconds of the loop's clock: the URLs are the caller's. What stands in them
+        Raises ProviderError `MEDIA_NOT_FETCHED`, with a message that names the host and what is wrong, also when they
+        have not come by `deadline`, in seconds of the loop's clock: the URLs are the caller's. What stands in them
         besides the host may be secret and is never told.
         """
         wanted = {each for message in request.messages for each in _by_url(message.parts) if type(each) not in taken}
@@ -113,7 +113,7 @@ class MediaFetcher:
             problem = _problem(error)
         what, host = type(media).__name__.lower(), _host(media.url or "")
         return ProviderError(
-            Reason.PROVIDER_INVALID_REQUEST, message=f"The {what} by URL{f' at {host}' if host else ''} {problem}."
+            Reason.MEDIA_NOT_FETCHED, message=f"The {what} by URL{f' at {host}' if host else ''} {problem}."
         )
 
     async def _follow(self, media: Item, room: _Room) -> Item:
@@ -126,7 +126,7 @@ class MediaFetcher:
                 location = response.headers.get("Location", "")
                 if not location:
                     raise _Unfit("is redirected to nowhere")
-                url = urljoin(url, location)
+                url = _joined(url, location)
             finally:
                 # What was not read to its end is not waited for.
                 response.close()
@@ -168,6 +168,16 @@ class MediaFetcher:
         if not size:
             raise _Unfit("is empty")
         return b"".join(chunks)
+
+
+def _joined(url: str, location: str) -> str:
+    """Where a redirect leads. Raises _Unfit."""
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        # It quotes the place, which may hold a secret.
+        problem = "is redirected to no URL that could be called"
+    raise _Unfit(problem)
 
 
 def _by_url(parts: Iterable[Part]) -> Iterator[Item]:
