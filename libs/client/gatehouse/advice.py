@@ -107,6 +107,7 @@ _BY_REASON: Mapping[str, str] = MappingProxyType(
         "PROVIDER_TIMEOUT": _PROVIDER_TROUBLE,
         "PROVIDER_ADDRESS_REFUSED": "Correct the provider's `base_url`. Whoever runs Gatehouse can allow a place "
         "inside the network (ROUTER_ALLOWED_ENDPOINTS).",
+        "MEDIA_NOT_FETCHED": "Check the URL in a browser that is not signed in anywhere, or send the file itself.",
         "STREAM_INTERRUPTED": "What came before is yours and is charged; ask again for the rest.",
         "CONTEXT_TOO_LONG": "Shorten the conversation or choose a model with a longer context.",
         "QUOTA_EXCEEDED": "`gatehouse quotas state` shows what is left; an administrator can raise the limit.",

@@ -37,6 +37,7 @@ class Reason(enum.StrEnum):
     PROVIDER_UNREACHABLE = "PROVIDER_UNREACHABLE"
     PROVIDER_BAD_RESPONSE = "PROVIDER_BAD_RESPONSE"
     PROVIDER_ADDRESS_REFUSED = "PROVIDER_ADDRESS_REFUSED"
+    MEDIA_NOT_FETCHED = "MEDIA_NOT_FETCHED"
     STREAM_INTERRUPTED = "STREAM_INTERRUPTED"
     CONFIG_UNAVAILABLE = "CONFIG_UNAVAILABLE"
     REVISION_NOT_REACHED = "REVISION_NOT_REACHED"
@@ -47,8 +48,8 @@ class ProviderError(Exception):
     """A provider failed. Raised inside the router only; `to_gatehouse_error` gives what the caller sees.
 
     `status` is the HTTP status, 0 without one; `retry_after_s` the provider's own hint; `message` the provider's
-    explanation of a refused request, scrubbed and bounded, else empty; `timer` which timer ran out; `sent` whether
-    the provider may have worked (and will charge) although it failed.
+    explanation of a refused request, scrubbed and bounded, or what kept the router from sending it, else empty; `timer`
+    which timer ran out; `sent` whether the provider may have worked (and will charge) although it failed.
     """
 
     def __init__(
@@ -115,6 +116,9 @@ _MEANINGS: Mapping[Reason, _Meaning] = MappingProxyType(
             "the base URL of {provider} leads into the network Gatehouse runs in, or elsewhere without https, and is "
             "not called; change it, or have the operator allow it",
         ),
+        Reason.MEDIA_NOT_FETCHED: _Meaning(
+            InvalidArgument, "what the call has by URL cannot be fetched for {provider}, which takes its bytes only"
+        ),
     }
 )
 
@@ -134,7 +138,9 @@ def to_gatehouse_error(
         metadata["timer"] = error.timer
     text = meaning.text.format(provider=provider, model=model)
     if error.message:
-        metadata["provider_message"] = error.message
+        if error.reason is not Reason.MEDIA_NOT_FETCHED:
+            # There it is the router that speaks.
+            metadata["provider_message"] = error.message
         text = f"{text}: {error.message}"
     return meaning.kind(
         error.reason,

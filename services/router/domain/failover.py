@@ -43,6 +43,8 @@ _TREATMENTS: Mapping[Reason, _Treatment] = MappingProxyType(
     {
         Reason.PROVIDER_INVALID_REQUEST: _Treatment(next_target=False, same_target=False),
         Reason.CONTENT_REFUSED: _Treatment(next_target=False, same_target=False),
+        # The caller's URL: who serves should not depend on whether it works just now.
+        Reason.MEDIA_NOT_FETCHED: _Treatment(next_target=False, same_target=False),
         # Only where more may fit: the call leaves the other targets out.
         Reason.CONTEXT_TOO_LONG: _Treatment(next_target=True, same_target=False),
         Reason.PROVIDER_KEY_REJECTED: _Treatment(next_target=True, same_target=False, other_key_version=True),

@@ -6,11 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from libs.core.errors import InvalidArgument
 from services.router.domain.errors import ProviderError, Reason, to_gatehouse_error
 from services.router.domain.failover import FailoverPolicy, GiveUp, KeyFallback, NextTarget, RetryAfter, Step, next_step
 
 PROVIDER_REASONS = sorted(
-    {each for each in Reason if each.startswith("PROVIDER_")} | {Reason.CONTEXT_TOO_LONG, Reason.CONTENT_REFUSED}
+    {each for each in Reason if each.startswith("PROVIDER_")}
+    | {Reason.CONTEXT_TOO_LONG, Reason.CONTENT_REFUSED, Reason.MEDIA_NOT_FETCHED}
 )
 
 
@@ -43,8 +45,19 @@ def test_every_failure_of_a_provider_has_a_treatment_and_a_meaning(reason: Reaso
     assert (error.reason, error.metadata["status"]) == (reason, "418")
 
 
+def test_media_that_cannot_be_fetched_are_not_laid_at_the_provider_s_door() -> None:
+    failed = ProviderError(Reason.MEDIA_NOT_FETCHED, message="The image by URL at a.example is empty.")
+    error = to_gatehouse_error(failed, provider="Ollama", model="llava")
+    assert isinstance(error, InvalidArgument)
+    assert str(error) == (
+        "what the call has by URL cannot be fetched for Ollama, which takes its bytes only: "
+        "The image by URL at a.example is empty."
+    )
+    assert error.metadata == {"provider": "Ollama", "model": "llava"}
+
+
 def test_what_is_wrong_with_the_request_is_wrong_everywhere() -> None:
-    for reason in (Reason.PROVIDER_INVALID_REQUEST, Reason.CONTENT_REFUSED):
+    for reason in (Reason.PROVIDER_INVALID_REQUEST, Reason.CONTENT_REFUSED, Reason.MEDIA_NOT_FETCHED):
         assert step(reason, targets_left=5) == GiveUp()
 
 

@@ -92,7 +92,15 @@ def test_every_failure_of_the_provider_itself_is_a_fault(reason: Reason) -> None
     assert rests(health, 10)
 
 
-@pytest.mark.parametrize("reason", [Reason.PROVIDER_INVALID_REQUEST, Reason.CONTENT_REFUSED, Reason.CONTEXT_TOO_LONG])
+@pytest.mark.parametrize(
+    "reason",
+    [
+        Reason.PROVIDER_INVALID_REQUEST,
+        Reason.CONTENT_REFUSED,
+        Reason.CONTEXT_TOO_LONG,
+        Reason.MEDIA_NOT_FETCHED,
+    ],
+)
 def test_what_is_wrong_with_the_request_says_nothing_about_health(reason: Reason) -> None:
     health = TargetHealth(threshold=1)
     fail(health, 10, ProviderError(reason, retry_after_s=60))
