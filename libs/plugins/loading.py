@@ -6,9 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, distributions, entry_points
 from typing import Any
 
+import orjson
 from jsonschema import Draft202012Validator, SchemaError
 
 from libs.core.provider_types import Capabilities, ProviderType
@@ -16,6 +17,7 @@ from libs.core.validation import origin_of
 from libs.plugins.provider_plugin import GROUP, ProviderPlugin
 
 _ID = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_REFERENCE = re.compile(r"\$(dynamic|recursive)?ref", re.IGNORECASE)
 _MOST_TEXT = 200
 
 
@@ -50,7 +52,9 @@ def installed_plugins(built_in: Collection[str]) -> InstalledPlugins:
     """
     loaded: list[LoadedPlugin] = []
     refused: list[RefusedPlugin] = []
-    for source, entry in sorted((_source(entry), entry) for entry in entry_points(group=GROUP)):
+    entries, unreadable = _entries()
+    refused.extend(unreadable)
+    for source, entry in sorted((_source(entry), entry) for entry in entries):
         plugin = _loaded(entry)
         if isinstance(plugin, str):
             refused.append(RefusedPlugin(source=source, problem=plugin))
@@ -75,8 +79,28 @@ def installed_plugins(built_in: Collection[str]) -> InstalledPlugins:
 
 def exception_text(error: BaseException) -> str:
     """`ModuleNotFoundError: No module named 'acme'`: one bounded line."""
-    lines = str(error).splitlines()
+    try:
+        lines = str(error).splitlines()
+    except Exception:  # noqa: BLE001 - an exception of a stranger's: it may have no text
+        lines = []
     return f"{type(error).__name__}: {lines[0][:_MOST_TEXT]}" if lines else type(error).__name__
+
+
+def _entries() -> tuple[list[EntryPoint], list[RefusedPlugin]]:
+    """The entry points of all packages, and the packages whose own cannot be read, plugins or not."""
+    try:
+        return list(entry_points(group=GROUP)), []
+    except Exception:  # noqa: BLE001 - the library raises whatever it stumbles over
+        found: list[EntryPoint] = []
+        refused: list[RefusedPlugin] = []
+    for package in distributions():
+        try:
+            found.extend(package.entry_points.select(group=GROUP))
+        except Exception as error:  # noqa: BLE001 - as above
+            source = f"{package.metadata['Name']} {package.version}"
+            problem = f"its entry points cannot be read ({exception_text(error)}): install it anew, or uninstall it"
+            refused.append(RefusedPlugin(source=source, problem=problem))
+    return found, refused
 
 
 def _source(entry: EntryPoint) -> str:
@@ -97,7 +121,9 @@ def _loaded(entry: EntryPoint) -> ProviderPlugin | str:
         return f"{entry.value} is a {type(plugin).__name__} and no ProviderPlugin of libs.plugins.provider_plugin"
     try:
         wrong = next(iter(_problems(plugin)), "")
-    except Exception as error:  # noqa: BLE001 - a description may hold anything, also what raises when it is looked at
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a description may hold anything, also what raises when it is looked at
         wrong = f"its description cannot be read ({exception_text(error)})"
     return f"{wrong}: that is for its author to mend; uninstall it until then" if wrong else plugin
 
@@ -119,6 +145,8 @@ def _wrong_description(described: Any) -> Iterable[str]:
     for name in ("display_name", "description", "default_base_url"):
         if not isinstance(getattr(described, name), str):
             yield f"the {name} of its type is no text"
+        elif not _is_unicode(getattr(described, name)):
+            yield f"the {name} of its type cannot be written in UTF-8"
     if not described.display_name:
         yield "its type has no display_name"
     if described.default_base_url and origin_of(described.default_base_url) is None:
@@ -146,10 +174,23 @@ def _wrong_options(described: Any) -> Iterable[str]:
             yield f"the schema of its option {name!r} is no JSON Schema"
         elif not isinstance(schema.get("description"), str):
             yield f"its option {name!r} has no description"
-        elif "$ref" in str(schema):
+        elif _REFERENCE.search(str(schema)):
             # A reference is resolved when a provider is saved: over the network, or not at all.
             yield f"the schema of its option {name!r} has a $ref"
+    try:
+        # Callers are shown it.
+        orjson.dumps(described.options_schema)
+    except orjson.JSONEncodeError as error:
+        yield f"the schema of its options is no JSON ({exception_text(error)})"
     try:
         Draft202012Validator.check_schema(described.options_schema)
     except SchemaError as error:
         yield f"the schema of its options is no JSON Schema ({exception_text(error)})"
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -40,6 +40,9 @@ def test_a_good_plugin_is_taken_and_its_dialect_not_made(site: Path) -> None:
     assert (loaded.plugin.type.id, loaded.plugin.type.capabilities.streaming) == ("acme_ai", True)
 
 
+_ODD = "class Odd(ProviderType):\n    options_schema = property(lambda self: exit())\n\n"
+
+
 @pytest.mark.parametrize(
     ("code", "problem"),
     [
@@ -70,6 +73,18 @@ def test_a_good_plugin_is_taken_and_its_dialect_not_made(site: Path) -> None:
         (
             described(options="{'region': {'description': 'x', '$ref': 'https://acme.example/s.json'}}"),
             "the schema of its option 'region' has a $ref",
+        ),
+        (
+            described(options="{'region': {'description': 'x', '$dynamicRef': 'https://acme.example/s.json'}}"),
+            "the schema of its option 'region' has a $ref",
+        ),
+        (described(options="{'region': {'description': 'x', 'default': {1, 2}}}"), "is no JSON (TypeError"),
+        (described(options="{'region': {'description': '\\ud800'}}"), "is no JSON (TypeError"),
+        (described(display_name="'\\ud800'"), "the display_name of its type cannot be written in UTF-8"),
+        ("class E(Exception):\n    def __str__(self): raise self\nraise E", "cannot be imported (E)"),
+        (
+            described().replace("ProviderType(", "Odd(").replace("PLUGIN", f"{_ODD}PLUGIN", 1),
+            "its description cannot be read (SystemExit",
         ),
         (described("openai"), "its type 'openai' is built into Gatehouse"),
     ],
@@ -105,3 +120,15 @@ def test_a_secret_in_the_lines_of_an_error_goes_no_further_than_the_first(site: 
     (refused,) = installed_plugins(_BUILT_IN).refused
     assert len(refused.problem) < 500
     assert "sk-secret" not in refused.problem
+
+
+def test_a_package_whose_entry_points_cannot_be_read_is_told_of_and_the_rest_serves(site: Path) -> None:
+    install(site, _package(), described("good_ai"))
+    broken = _package()
+    install(site, broken, described("other_ai"))
+    (site / f"{broken}-1.0.dist-info" / "entry_points.txt").write_text("[console_scripts]\nnot an assignment\n")
+    found = installed_plugins(_BUILT_IN)
+    assert _types(found) == ["good_ai"]
+    (refused,) = found.refused
+    assert refused.source == f"{broken} 1.0"
+    assert "its entry points cannot be read (TypeError" in refused.problem

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from services.router.domain.embedding import Embedding, Vectors
-from services.router.domain.generation import Answer, ProviderEvent
+from services.router.domain.generation import (
+    Answer,
+    Finished,
+    ProviderEvent,
+    ToolArgumentsDelta,
+    ToolCallStarted,
+)
 from services.router.providers.base import (
     NO_OPTIONS,
     AnswerFormat,
@@ -26,6 +32,7 @@ from services.router.providers.guarded.values import (
     checked_headers,
     checked_path,
     checked_vectors,
+    copied_options,
 )
 
 
@@ -79,19 +86,43 @@ class _GuardedReader:
 
 
 class _GuardedDecoder:
-    """A `base.StreamDecoder`."""
+    """A `base.StreamDecoder`; what its events mean together is right too."""
 
-    __slots__ = ("_decoder", "_guard")
+    __slots__ = ("_calls", "_decoder", "_finished", "_guard")
 
     def __init__(self, decoder: StreamDecoder, guard: Guard) -> None:
         self._decoder = decoder
         self._guard = guard
+        self._calls = 0
+        self._finished = False
 
     def feed(self, data: bytes) -> list[ProviderEvent]:
-        return self._guard("feed", lambda: checked_events(self._decoder.feed(data)), sent=True)
+        return self._guard("feed", lambda: self._checked(self._decoder.feed(data)), sent=True)
 
     def end(self) -> list[ProviderEvent]:
-        return self._guard("end", lambda: checked_events(self._decoder.end()), sent=True)
+        return self._guard("end", self._end, sent=True)
+
+    def _end(self) -> list[ProviderEvent]:
+        events = self._checked(self._decoder.end())
+        if not self._finished:
+            # Whoever reads the stream would wait for the end for ever.
+            raise WrongValueError("no end, though the bytes have ended, and no error")
+        return events
+
+    def _checked(self, value: object) -> list[ProviderEvent]:
+        events = checked_events(value)
+        for event in events:
+            if self._finished:
+                raise WrongValueError("something after the end")
+            if isinstance(event, Finished):
+                self._finished = True
+            elif isinstance(event, ToolCallStarted):
+                if event.index != self._calls:
+                    raise WrongValueError("a tool call whose index is not the next one")
+                self._calls += 1
+            elif isinstance(event, ToolArgumentsDelta) and event.index >= self._calls:
+                raise WrongValueError("arguments of a tool call that has not begun")
+        return events
 
 
 class GuardedEmbedder:
@@ -107,7 +138,9 @@ class GuardedEmbedder:
         """As the plugin's."""
 
         def encode() -> EncodedEmbedding:
-            found: Any = self._embedder.encode(request, provider_model_id=provider_model_id, options=options)
+            found: Any = self._embedder.encode(
+                request, provider_model_id=provider_model_id, options=copied_options(options)
+            )
             if not isinstance(found, EncodedEmbedding):
                 raise WrongValueError(f"a {type(found).__name__}, no EncodedEmbedding")
             return EncodedEmbedding(checked_path(found.path), checked_body(found.body), checked_headers(found.headers))

@@ -27,6 +27,7 @@ from services.router.providers.guarded.values import (
     checked_path,
     checked_token_request,
     checked_warnings,
+    copied_options,
 )
 
 
@@ -57,9 +58,11 @@ class GuardedDialect:
         """As the plugin's, of the bits that there are."""
 
         def look_up() -> int:
-            found: Any = self._dialect.features(options, provider_model_id)
+            found: Any = self._dialect.features(copied_options(options), provider_model_id)
             if not isinstance(found, int):
                 raise WrongValueError(f"features that are a {type(found).__name__}")
+            if found & features.EMBEDDINGS and self._dialect.embedder is None:
+                raise WrongValueError("embeddings among its features, and no embedder")
             return found & features.ALL
 
         try:
@@ -71,7 +74,7 @@ class GuardedDialect:
         """As the plugin's."""
 
         def look_up() -> frozenset[type[Media]]:
-            return frozenset(self._dialect.takes_urls(request, options, provider_model_id))
+            return frozenset(self._dialect.takes_urls(request, copied_options(options), provider_model_id))
 
         try:
             return self._guard("takes_urls", look_up, sent=False)
@@ -80,19 +83,23 @@ class GuardedDialect:
 
     def key_headers(self, key: str, options: Options) -> Mapping[str, str]:
         """As the plugin's."""
-        return self._guard("key_headers", lambda: checked_headers(self._dialect.key_headers(key, options)), sent=False)
+        return self._guard(
+            "key_headers", lambda: checked_headers(self._dialect.key_headers(key, copied_options(options))), sent=False
+        )
 
     def token_request(self, key: str, options: Options, *, now: float) -> TokenRequest | None:
         """As the plugin's."""
         return self._guard(
             "token_request",
-            lambda: checked_token_request(self._dialect.token_request(key, options, now=now)),
+            lambda: checked_token_request(self._dialect.token_request(key, copied_options(options), now=now)),
             sent=False,
         )
 
     def option_headers(self, options: Options) -> Mapping[str, str]:
         """As the plugin's."""
-        return self._guard("option_headers", lambda: checked_headers(self._dialect.option_headers(options)), sent=False)
+        return self._guard(
+            "option_headers", lambda: checked_headers(self._dialect.option_headers(copied_options(options))), sent=False
+        )
 
     def encode(
         self,
@@ -111,7 +118,7 @@ class GuardedDialect:
                 provider_model_id=provider_model_id,
                 output_limit=output_limit,
                 stream=stream,
-                options=options,
+                options=copied_options(options),
             )
             if not isinstance(found, EncodedRequest):
                 raise WrongValueError(f"a {type(found).__name__}, no EncodedRequest")
@@ -133,7 +140,9 @@ class GuardedDialect:
 
     def models_path(self, options: Options) -> str:
         """As the plugin's."""
-        return self._guard("models_path", lambda: checked_path(self._dialect.models_path(options)), sent=False)
+        return self._guard(
+            "models_path", lambda: checked_path(self._dialect.models_path(copied_options(options))), sent=False
+        )
 
     def decode_models(self, body: bytes) -> frozenset[str]:
         """As the plugin's."""

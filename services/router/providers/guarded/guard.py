@@ -72,13 +72,20 @@ class Guard:
             return run()
         except KeyboardInterrupt:
             raise
-        except ProviderError as error:
-            failure = _as_it_should_be(error, sent=sent)
         except BaseException as error:  # noqa: BLE001 - whatever a stranger's code does: SystemExit would end the router
-            self._tell(part, error)
-            failure = ProviderError(Reason.PROVIDER_BAD_RESPONSE, sent=sent)
+            failure = self._failure(part, error, sent=sent)
         # Outside of the handlers, so that it does not refer to what was raised: those frames hold keys and prompts.
         raise failure
+
+    def _failure(self, part: str, error: BaseException, *, sent: bool) -> ProviderError:
+        """What the call is told instead of `error`."""
+        if isinstance(error, ProviderError):
+            try:
+                return _as_it_should_be(error, sent=sent)
+            except Exception as odd:  # noqa: BLE001 - a class of its own may lack fields, or have what breaks when it is used
+                error = odd
+        self._tell(part, error)
+        return ProviderError(Reason.PROVIDER_BAD_RESPONSE, sent=sent)
 
     def error(self, error: object) -> ProviderError:
         """A failure that the plugin returned. Raises WrongValueError when it is none."""
@@ -95,12 +102,13 @@ class Guard:
 def _as_it_should_be(error: ProviderError, *, sent: bool) -> ProviderError:
     """The same failure, of fields that are what they should be."""
     # Annotations hold nobody to anything.
+    reason: Any = error.reason
     wait: Any = error.retry_after_s
     status: Any = error.status
     message: Any = error.message
     waits = isinstance(wait, int | float) and 0 <= wait <= _LONGEST_WAIT_S
     return ProviderError(
-        error.reason if error.reason in _REASONS else Reason.PROVIDER_BAD_RESPONSE,
+        reason if isinstance(reason, Reason) and reason in _REASONS else Reason.PROVIDER_BAD_RESPONSE,
         status=status if isinstance(status, int) else 0,
         retry_after_s=wait if waits else None,
         message=scrub_foreign_text(message)[:_MAX_MESSAGE] if isinstance(message, str) else "",

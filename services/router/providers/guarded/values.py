@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from array import array
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ from services.router.domain.generation import (
     ToolCall,
     ToolCallStarted,
 )
-from services.router.providers.base import TokenRequest
+from services.router.providers.base import Options, TokenRequest
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
@@ -37,6 +38,11 @@ _COUNTS = tuple(each.name for each in fields(TokenCounts))
 
 class WrongValueError(Exception):
     """A value is not what it should be; the text says of what kind it is and never what it holds."""
+
+
+def copied_options(options: Options) -> dict[str, object]:
+    """Options that may be changed: the providers of many tenants have the same ones in common."""
+    return copy.deepcopy(dict(options))
 
 
 def checked_headers(value: object) -> Mapping[str, str]:
@@ -98,12 +104,14 @@ def checked_answer(value: object) -> Answer:
         match part:
             case Text():
                 _text(part.text, "text")
+                _check(bool(part.text), "an empty text")
             case Reasoning():
                 _text(part.text, "reasoning")
                 _signature(part.signature)
             case ToolCall():
                 _text(part.id, "tool call's id")
                 _text(part.name, "tool call's name")
+                _check(bool(part.id and part.name), "a tool call without id or name")
                 _text(part.arguments_json, "tool call's arguments")
                 _signature(part.signature)
             case _:
@@ -128,6 +136,7 @@ def checked_events(value: object) -> list[ProviderEvent]:
                 _index(event.index)
                 _text(event.id, "tool call's id")
                 _text(event.name, "tool call's name")
+                _check(bool(event.id and event.name), "a tool call without id or name")
                 _signature(event.signature)
             case ToolArgumentsDelta():
                 _index(event.index)

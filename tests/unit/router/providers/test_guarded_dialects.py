@@ -185,6 +185,53 @@ def test_what_is_asked_before_an_attempt_is_none_when_it_fails(reported: _Report
     assert [each.part for each in reported] == ["features", "takes_urls", "features"]
 
 
+def test_embeddings_need_an_embedder(reported: _Reported) -> None:
+    wanted = features.STREAMING | features.EMBEDDINGS
+    assert _guarded(reported, features=_Returns(wanted), embedder=None).features({}, "m") == 0
+    assert _guarded(reported, features=_Returns(wanted), embedder=_Plays()).features({}, "m") == wanted
+
+
+def test_options_that_are_changed_stay_the_plugins_own(reported: _Reported) -> None:
+    options: dict[str, Any] = {"region": {"names": ["eu"]}}
+
+    def change(*_: object, **named: Any) -> dict[str, str]:
+        given = [*_, *named.values()]
+        found = next(each for each in given if isinstance(each, dict))
+        found["region"]["names"].clear()
+        found.clear()
+        return {}
+
+    dialect = _guarded(reported, option_headers=change, key_headers=change, encode=change, features=change)
+    dialect.option_headers(options)
+    dialect.key_headers("k", options)
+    dialect.features(options, "m")
+    with pytest.raises(ProviderError):
+        dialect.encode(_REQUEST, provider_model_id="m", output_limit=1, stream=True, options=options)
+    assert options == {"region": {"names": ["eu"]}}
+
+
+@pytest.mark.parametrize("before", [[], [TextDelta("half")]])
+def test_a_stream_that_ends_without_an_end_fails_the_attempt(before: list[Any], reported: _Reported) -> None:
+    decoder = _Plays(feed=_Returns([TextDelta("a")]), end=_Returns(before))
+    answers = _encode(_guarded(reported, encode=_encoded(_Plays(stream_decoder=lambda: decoder)))).answers
+    guarded = answers.stream_decoder()
+    guarded.feed(b"")
+    # Whoever reads it would ask for more for ever.
+    with pytest.raises(ProviderError) as caught:
+        guarded.end()
+    assert caught.value.reason is Reason.PROVIDER_BAD_RESPONSE
+    assert [each.part for each in reported] == ["end"]
+
+
+def test_nothing_comes_after_the_end_in_another_piece_either(reported: _Reported) -> None:
+    decoder = _Plays(feed=lambda data: [_FINISHED] if data == b"1" else [TextDelta("late")], end=_Returns([]))
+    answers = _encode(_guarded(reported, encode=_encoded(_Plays(stream_decoder=lambda: decoder)))).answers
+    guarded = answers.stream_decoder()
+    assert guarded.feed(b"1") == [_FINISHED]
+    with pytest.raises(ProviderError):
+        guarded.feed(b"2")
+
+
 def test_a_provider_error_is_no_failure_of_the_plugin_and_keeps_what_it_may_say(reported: _Reported) -> None:
     error = ProviderError(Reason.PROVIDER_RATE_LIMITED, status=429, retry_after_s=3.0, message="slow down", sent=True)
     with pytest.raises(ProviderError) as caught:
@@ -211,6 +258,24 @@ def test_the_explanation_of_an_error_is_scrubbed_and_bounded(reported: _Reported
     raised = _guarded(reported, classify=_Returns(error)).classify(400, {}, b"")
     assert _CANARY not in raised.message
     assert len(raised.message) <= 300
+
+
+class _Bare(ProviderError):
+    def __init__(self) -> None:
+        Exception.__init__(self, _CANARY)
+
+
+def test_an_error_without_its_fields_is_a_failure_of_the_plugin(reported: _Reported) -> None:
+    with pytest.raises(ProviderError) as caught:
+        _encode(_guarded(reported, encode=_fails(_Bare())))
+    assert (caught.value.reason, caught.value.message) == (Reason.PROVIDER_BAD_RESPONSE, "")
+    assert [(each.part, each.error) for each in reported] == [("encode", "AttributeError")]
+    assert _CANARY not in repr(reported)
+    error = ProviderError(Reason.PROVIDER_ERROR)
+    error.reason = []  # type: ignore[assignment]
+    with pytest.raises(ProviderError) as caught:
+        _encode(_guarded(reported, encode=_fails(error)))
+    assert caught.value.reason is Reason.PROVIDER_BAD_RESPONSE
 
 
 @pytest.mark.parametrize("classify", [_fails(KeyError("x")), _Returns(None), _Returns(ValueError())])
@@ -244,6 +309,8 @@ _WRONG_USAGE = TokenCounts(input_tokens=-1)
         _answer(parts=("Hi",)),
         _answer(parts=(Text(None),)),  # type: ignore[arg-type]
         _answer(parts=(Text("\ud800"),)),
+        _answer(parts=(Text(""),)),
+        _answer(parts=(ToolCall(id="", name="t", arguments_json="{}"),)),
         _answer(parts=(Reasoning("", b"signed"),)),  # type: ignore[arg-type]
         _answer(parts=(Reasoning("", Signature("text")),)),  # type: ignore[arg-type]
         _answer(parts=(ToolCall(id=None, name="t", arguments_json="{}"),)),  # type: ignore[arg-type]
@@ -289,6 +356,10 @@ def test_a_good_answer_passes(reported: _Reported) -> None:
         [ToolCallStarted(-1, "1", "t")],
         [ToolCallStarted("0", "1", "t")],  # type: ignore[arg-type]
         [ToolArgumentsDelta(0, None)],  # type: ignore[arg-type]
+        [ToolArgumentsDelta(0, "{}")],
+        [ToolCallStarted(1, "1", "t")],
+        [ToolCallStarted(0, "1", "")],
+        [_FINISHED, _FINISHED],
         [_FINISHED, TextDelta("late")],
         [Finished(finish_reason=FinishReason.STOP, raw_finish_reason="stop", usage=_WRONG_USAGE)],
     ],
@@ -316,8 +387,9 @@ def test_good_events_pass(reported: _Reported) -> None:
     decoder = _Plays(feed=_Returns(events), end=_Returns([]))
     answers = _Plays(stream_decoder=lambda: decoder, stream_format=SERVER_SENT_EVENTS)
     guarded = _encode(_guarded(reported, encode=_encoded(answers))).answers
-    assert guarded.stream_decoder().feed(b"") == events
-    assert guarded.stream_decoder().end() == []
+    reading = guarded.stream_decoder()
+    assert reading.feed(b"") == events
+    assert reading.end() == []
     assert guarded.stream_format.content_type == SERVER_SENT_EVENTS.content_type
     assert guarded.stream_format.reader().feed(b"data: 1\n\n") == [b"1"]
 
