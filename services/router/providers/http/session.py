@@ -13,6 +13,7 @@ import aiohttp
 from services.router.domain.call_request import RequestT
 from services.router.domain.configuration import Provider
 from services.router.domain.embedding import Embedding, Vectors
+from services.router.domain.errors import ProviderError
 from services.router.domain.generation import Answer, Generation
 from services.router.domain.ports import Dispatch
 from services.router.providers.base import Dialect, EncodedEmbedding, EncodedRequest
@@ -35,6 +36,7 @@ _MOST_PER_VECTOR = 65_536 * 24
 
 _Encoded = EncodedRequest | EncodedEmbedding
 ReceivedT = TypeVar("ReceivedT")
+DecodedT = TypeVar("DecodedT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +94,10 @@ class HttpProviderSession:
             dispatch = await self._with_media(dialect, dispatch, deadline)
         encoded = _encode(dialect, dispatch, stream=False)
         receive = partial(self._whole_answer, timers=timers, limit=self._max_answer_bytes)
-        body = await self._received(dialect, dispatch, encoded, receive, timer=timer, deadline=deadline)
-        answer = encoded.answers.decode(body)
+        answer = _decoded(
+            encoded.answers.decode,
+            await self._received(dialect, dispatch, encoded, receive, timer=timer, deadline=deadline),
+        )
         return replace(answer, warnings=encoded.warnings) if encoded.warnings else answer
 
     async def stream(self, dispatch: Dispatch[Generation]) -> HttpProviderStream:
@@ -131,12 +135,10 @@ class HttpProviderSession:
         )
         limit = min(self._max_vectors_bytes, _MOST_PER_VECTOR * (count + 1))
         receive = partial(self._whole_answer, timers=timers, limit=limit)
-        body = await self._received(dialect, dispatch, encoded, receive, timer=timer, deadline=deadline)
-        if len(body) <= _LONG_BODY:
-            vectors = embedder.decode(body, count)
-        else:
-            # Millions of numbers: meanwhile the other calls go on, as far as the interpreter lets them.
-            vectors = await asyncio.to_thread(embedder.decode, body, count)
+        vectors = await _decoded_apart(
+            partial(embedder.decode, count=count),
+            await self._received(dialect, dispatch, encoded, receive, timer=timer, deadline=deadline),
+        )
         if dispatch.request.dimensions not in (None, len(vectors.vectors[0])):
             raise malformed()
         return vectors
@@ -201,6 +203,26 @@ def _encode(dialect: Dialect, dispatch: Dispatch[Generation], *, stream: bool) -
         stream=stream,
         options=dispatch.target.provider.options,
     )
+
+
+def _decoded(decode: Callable[[bytes], DecodedT], body: bytes) -> DecodedT:
+    """What a body means. Raises ProviderError, in no frame that holds what the provider sent: it may quote the key."""
+    try:
+        return decode(body)
+    except ProviderError as error:
+        failed = error.with_traceback(None)
+    del body
+    raise failed
+
+
+async def _decoded_apart(decode: Callable[[bytes], Vectors], body: bytes) -> Vectors:
+    """The vectors in a body. Raises ProviderError as `_decoded`."""
+    if len(body) <= _LONG_BODY:
+        return _decoded(decode, body)
+    # Millions of numbers: meanwhile the other calls go on, as far as the interpreter lets them.
+    decoding = asyncio.to_thread(_decoded, decode, body)
+    del body
+    return await decoding
 
 
 def _request_headers(call: _Call, accept: str) -> dict[str, str]:
