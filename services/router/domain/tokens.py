@@ -22,13 +22,18 @@ _USUAL_BYTES_PER_TOKEN = 4
 _MOST_BYTES_PER_TOKEN = 8
 # Role, separators and priming of each message in the chat formats: 3 to 7 tokens.
 _MESSAGE_OVERHEAD = 8
+# With tools, or a schema that is sent as one, Anthropic tells its models how to call them: in 159 to 530 tokens.
+_TOOLS_OVERHEAD = 600
+# What stands around each tool, such as the schema of one without arguments.
+_TOOL_OVERHEAD = 32
 
 
 class RequestSize(NamedTuple):
     """What a request weighs: the bytes of all its texts, and how many images and messages it has.
 
     `together_bytes` are those of its texts that have to fit a context together, whatever is left out for a target.
-    `most_media_tokens` and `usual_media_tokens` are those of all that is no text; `kinds` are the features that its
+    `most_media_tokens` and `usual_media_tokens` are those of all that is no text, what providers add to tools among the
+    most; `kinds` are the features that its
     conversation makes use of, as bits of `features`. `traced`: it has reasoning or signatures, which go back only to
     where they came from. `by_url`: some of its media are named by URL.
     """
@@ -75,15 +80,18 @@ def measure(request: CallRequest) -> RequestSize:
                 if weights is None:
                     weights = Weights()
                 weights.add(part)
-    whole = texts
+    whole, added = texts, 0
     for tool in request.tools:
+        added += _TOOL_OVERHEAD
         whole += len(tool.name) + _length(tool.description) + _length(tool.parameters_json)
     if isinstance(request.response_format, JsonSchemaFormat):
         whole += _length(request.response_format.description) + _length(request.response_format.schema_json)
+    if added or request.response_format is not None:
+        added += _TOOLS_OVERHEAD
     # What may be left out for a target need not fit it.
     together = texts if request.drop_unsupported else whole
     if weights is None:
-        return RequestSize(whole, 0, len(request.messages), together)
+        return RequestSize(whole, 0, len(request.messages), together, added)
     whole += weights.text_bytes
     if not request.drop_unsupported:
         together += weights.kept_bytes
@@ -92,7 +100,7 @@ def measure(request: CallRequest) -> RequestSize:
         weights.images,
         len(request.messages),
         together,
-        weights.most_tokens,
+        weights.most_tokens + added,
         weights.usual_tokens,
         weights.kinds,
         weights.traced,

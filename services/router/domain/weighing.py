@@ -21,10 +21,13 @@ from services.router.domain.generation import (
     ToolResult,
 )
 
-MOST_IMAGE_TOKENS = 15_000
-"""The most that is known for one image: OpenAI's 32-pixel patches at the original size, times 1.2, of a photo of 12
-megapixels. Anthropic counts 4,784 at most, Gemini 2,240."""
+MOST_IMAGE_TOKENS = 48_169
+"""The most that is known for one image: of gpt-4o-mini, 2,833 and 5,667 for each of 8 tiles. OpenAI's 32-pixel patches
+make 15,000 of a photo of 12 megapixels at the original size; Anthropic counts 4,784 at most, Gemini 2,240."""
 USUAL_IMAGE_TOKENS = 1_250
+
+# What stands around a call of a tool or its result in the formats that models see: 10 to 20 tokens.
+_MOST_AROUND_A_CALL = 24
 
 # No supported provider takes more in one call: Anthropic, Gemini and OpenAI end at contexts of about a million tokens.
 _LARGEST_CONTEXT = 1_050_000
@@ -75,6 +78,7 @@ class Weights:
         match part:
             case ToolResult():
                 self.kinds |= features.TOOLS
+                self._tokens(_MOST_AROUND_A_CALL, 0)
                 for each in part.parts:
                     if isinstance(each, Text):
                         self._keep(each.text)
@@ -82,6 +86,7 @@ class Weights:
                         self.add(each)
             case ToolCall():
                 self.kinds |= features.TOOLS
+                self._tokens(_MOST_AROUND_A_CALL, 0)
                 self._keep(part.name)
                 self._keep(part.arguments_json)
                 if part.signature is not None:
