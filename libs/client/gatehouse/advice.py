@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 CONNECTION_FAILED = "CONNECTION_FAILED"
@@ -11,9 +11,11 @@ CERTIFICATE_REJECTED = "CERTIFICATE_REJECTED"
 """This client's own reason: the server's certificate does not verify against the CA."""
 
 
-def advice_for(code: str, reason: str, retry_after: float | None) -> str:
-    """One or two sentences; empty when there is nothing to add."""
+def advice_for(code: str, reason: str, retry_after: float | None, causes: Collection[str] = ()) -> str:
+    """One or two sentences; empty when there is nothing to add. `causes` are why targets were rejected, if any were."""
     advice = _BY_REASON.get(reason) or _BY_CODE.get(code, "")
+    if reason == "NO_USABLE_TARGET" and len(set(causes)) == 1:
+        advice = _BY_CAUSE.get(next(iter(causes)), advice)
     if retry_after is None:
         return advice
     return f"{advice} Try again in {_duration(retry_after)}.".lstrip()
@@ -109,8 +111,27 @@ _BY_REASON: Mapping[str, str] = MappingProxyType(
         "inside the network (ROUTER_ALLOWED_ENDPOINTS).",
         "MEDIA_NOT_FETCHED": "Check the URL in a browser that is not signed in anywhere, or send the file itself.",
         "STREAM_INTERRUPTED": "What came before is yours and is charged; ask again for the rest.",
+        "PROVIDER_INVALID_REQUEST": "Change what it names. What a model cannot do is refused beforehand once its "
+        "`capabilities` say so: `gatehouse models update --can`.",
         "CONTEXT_TOO_LONG": "Shorten the conversation or choose a model with a longer context.",
         "QUOTA_EXCEEDED": "`gatehouse quotas state` shows what is left; an administrator can raise the limit.",
+        "PRICE_UNKNOWN": "Give the model a price: `gatehouse models update --input-price … --output-price …`.",
+    }
+)
+
+# Where all targets were rejected for the same cause.
+_BY_CAUSE: Mapping[str, str] = MappingProxyType(
+    {
+        "CAPABILITY_MISSING": "Leave it out of the call, by hand or with `--compatibility drop` (`compatibility` in "
+        "Python), or name another model: `gatehouse models available`. If the model can do it after all: `gatehouse "
+        "models update --can`.",
+        "MODEL_DISABLED": "Enable it: `gatehouse models update --enabled`.",
+        "NO_MODEL": "Give the provider one: `gatehouse models sync --enable` or `gatehouse models create`.",
+        "UNKNOWN_MODEL": "`gatehouse models available` shows which there are; `gatehouse models sync` adds what the "
+        "provider has.",
+        "PROVIDER_INACTIVE": "Switch it on: `gatehouse providers update --active`.",
+        "NOT_IN_PROFILE": "Switch the profile off or change it: `gatehouse profiles deactivate`, `gatehouse profiles "
+        "update`.",
         "PRICE_UNKNOWN": "Give the model a price: `gatehouse models update --input-price … --output-price …`.",
     }
 )

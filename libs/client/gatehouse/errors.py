@@ -118,7 +118,8 @@ class GatehouseError(Exception):
     @property
     def advice(self) -> str:
         """What to do about it, one or two sentences; empty when there is nothing to add."""
-        return advice_for(self.code, self.reason, self.retry_after)
+        causes = [violation.type for violation in self.precondition_violations]
+        return advice_for(self.code, self.reason, self.retry_after, causes)
 
     def __str__(self) -> str:
         lines = [f"{self.message} ({self.reason or self.code})"]

@@ -137,7 +137,7 @@ class Prober:
         if sent is not None:
             self.outcomes.succeeded(sent.key, sent.version, sent.time)
             self.health.key_taken(sent.key)
-        return _listed(probe.model, listed, time.monotonic() - began)
+        return _listed(probe.model, listed, time.monotonic() - began, with_key=key is not None)
 
     def _report_failure(self, sent: _Sent | None, error: ProviderError) -> None:
         """Tell what a failure says about the key, as a call does."""
@@ -159,13 +159,14 @@ class _Sent:
     time: float
 
 
-def _listed(model: str, listed: frozenset[str], duration_s: float) -> ProbeResult:
+def _listed(model: str, listed: frozenset[str], duration_s: float, *, with_key: bool) -> ProbeResult:
     # What somebody else wrote is shown on people's screens: nothing that a terminal takes for a command.
     shown = tuple(sorted(each for each in listed if len(each) <= LONGEST_MODEL_ID and each.isprintable()))
     if model and model not in listed:
-        outcome, message = ProbeOutcome.UNKNOWN_MODEL, "it takes the key but does not list that model; check its id"
+        answers = "it takes the key" if with_key else "it answers"
+        outcome, message = ProbeOutcome.UNKNOWN_MODEL, f"{answers} but does not list that model; check its id"
     else:
-        outcome, message = ProbeOutcome.OK, "it answers and takes the key"
+        outcome, message = ProbeOutcome.OK, "it answers and takes the key" if with_key else "it answers, without a key"
     return _result(outcome, message, duration_s, shown[:MOST_MODELS])
 
 

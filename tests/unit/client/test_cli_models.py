@@ -213,6 +213,26 @@ def test_a_model_without_a_known_price_is_told_when_it_is_created(fake: FakeGate
     assert ["price per million", "unknown"] in cells(run("models", "get", "llama", "--provider", "openai").stdout)
 
 
+def test_what_to_do_with_a_new_model_is_told(fake: FakeGatehouse, run: Run) -> None:
+    def told(model: Model) -> str:
+        fake.answers["CreateModel"] = lambda _: CreateModelResponse(model=model, revision=44)
+        return " ".join(run("models", "create", "m", "--provider", "openai").stderr.split())
+
+    name = f"{PROVIDER.name}/models/m"
+    assert "try it: gatehouse chat --model m" in told(Model(name=name, enabled=True))
+    embedder = Model(name=name, enabled=True, capabilities=Capabilities(embeddings=True))
+    assert "try it: gatehouse embed --model m" in told(embedder)
+    assert "enable it: gatehouse models update m --provider openai --enabled" in told(Model(name=name))
+
+
+def test_a_list_with_unpriced_models_says_what_that_means(fake: FakeGatehouse, run: Run) -> None:
+    unpriced = Model(name=f"{PROVIDER.name}/models/llama", provider_model_id="llama")
+    fake.answers["SyncModels"] = lambda _: SyncModelsResponse(added=[CATALOGUED, unpriced], revision=47)
+    assert "no price of 1 of them" in " ".join(run("models", "sync", "openai").stderr.split())
+    fake.answers["SyncModels"] = lambda _: SyncModelsResponse(added=[CATALOGUED], revision=47)
+    assert "no price" not in run("models", "sync", "openai").stderr
+
+
 def test_a_table_in_a_pipe_ends_its_lines_with_words(run: Run) -> None:
     for arguments in (("models", "list", "--provider", "openai"), ("models", "get", "gpt-4o", "--provider", "openai")):
         shown = run(*arguments).stdout

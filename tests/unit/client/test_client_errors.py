@@ -163,6 +163,26 @@ def test_waits_are_told_in_readable_units(seconds: float, text: str) -> None:
     assert advice_for("UNAVAILABLE", "NO_ADVICE_OF_ITS_OWN", seconds).endswith(f"Try again in {text}.")
 
 
+def test_a_cause_that_all_rejected_targets_share_has_advice_of_its_own() -> None:
+    general = advice_for("FAILED_PRECONDITION", "NO_USABLE_TARGET", None)
+    assert "--compatibility drop" in advice_for(
+        "FAILED_PRECONDITION", "NO_USABLE_TARGET", None, ["CAPABILITY_MISSING", "CAPABILITY_MISSING"]
+    )
+    assert advice_for("FAILED_PRECONDITION", "NO_USABLE_TARGET", None, ["CAPABILITY_MISSING", "NO_KEY"]) == general
+    assert advice_for("FAILED_PRECONDITION", "NO_USABLE_TARGET", None, ["COOLING_DOWN"]) == general
+    rejected = PreconditionViolation(type="MODEL_DISABLED", subject="m", description="it is disabled")
+    error = GatehouseError("none", reason="NO_USABLE_TARGET", precondition_violations=(rejected,))
+    assert "--enabled" in error.advice
+
+
+def test_advice_exists_only_for_causes_of_the_router() -> None:
+    from gatehouse import advice
+
+    from services.router.domain.routing.causes import Cause
+
+    assert {each.value for each in Cause} >= set(advice._BY_CAUSE)
+
+
 def test_advice_exists_only_for_reasons_of_the_protos() -> None:
     from gatehouse import advice
     from gatehouse.keyvault.v1.error_reason_pb2 import ErrorReason as KeyReason

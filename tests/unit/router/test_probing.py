@@ -202,7 +202,8 @@ async def test_a_key_is_needed_where_the_type_needs_one() -> None:
     world = World()
     assert (await world.probe(None)).outcome is ProbeOutcome.KEY_UNUSABLE
     assert world.sent == []
-    assert (await world.probe(None, type_="openai_compatible")).outcome is ProbeOutcome.OK
+    result = await world.probe(None, type_="openai_compatible")
+    assert (result.outcome, result.message) == (ProbeOutcome.OK, "it answers, without a key")
 
 
 async def test_a_test_that_is_cancelled_has_used_the_key() -> None:

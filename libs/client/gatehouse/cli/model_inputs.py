@@ -46,8 +46,9 @@ CanOption = Annotated[
     str | None,
     typer.Option(
         "--can",
-        help=f"What it can do, with commas: {','.join(ABILITIES)}, which is to refuse temperature, top_p and top_k. "
-        "\\[default: what the catalogue knows]",
+        metavar="WORDS",
+        help=f"What it can do, with commas: {', '.join(ABILITIES)}. fixed_sampling: it refuses temperature, top_p and "
+        "top_k. \\[default: what the catalogue knows, else what its type of provider can]",
     ),
 ]
 InputPriceOption = Annotated[

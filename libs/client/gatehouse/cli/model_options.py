@@ -127,7 +127,7 @@ CompatibilityOption = Annotated[
     Compatibility | None,
     typer.Option(
         "--compatibility",
-        help="What happens with what a model or its provider cannot do: strict leaves them out and says why, drop "
+        help="What happens with what a model or its provider cannot do: strict does not ask it and says why, drop "
         "leaves that out of the call and warns. Left out: strict.",
         rich_help_panel=_SERVICE,
     ),

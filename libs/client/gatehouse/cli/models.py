@@ -30,29 +30,18 @@ from gatehouse.cli.model_inputs import (
     model_name,
     price_of,
 )
-from gatehouse.cli.output import (
-    Column,
-    as_document,
-    local_time,
-    print_json,
-    short,
-    show_message,
-    show_messages,
-    show_table,
-)
-from gatehouse.cli.provider_view import capabilities, note_still_named
+from gatehouse.cli.model_view import columns, has_price, next_step, show_model
+from gatehouse.cli.output import as_document, print_json, short, show_messages, show_table
+from gatehouse.cli.provider_view import note_still_named
 from gatehouse.cli.session import Owner, Session
 from gatehouse.cli.terminal import confirm, note
 from gatehouse.errors import GatehouseError
-from gatehouse.money import format_nano_usd
 
 if TYPE_CHECKING:
     from gatehouse.operations.models import ModelFields
-    from gatehouse.providerconfig.v1.model_pb2 import Model, ModelPrice
     from gatehouse.providerconfig.v1.model_service_pb2 import SyncModelsResponse
 
 _LONGEST_PAUSE_S = 10
-_NO_PRICE = "unknown"
 
 app = group(
     "models",
@@ -107,13 +96,13 @@ def create(
             name, request_id=request_id, validate_only=dry_run, force=force, **fields
         )
     )
-    _show(response.model, session)
+    show_model(response.model, session)
     note(
         "nothing was created: it could be"
         if dry_run
-        else f"live at revision {response.revision}; try it: gatehouse chat --model {model}"
+        else f"live at revision {response.revision}; {next_step(response.model)}"
     )
-    if _price_of(response.model) == _NO_PRICE:
+    if not has_price(response.model):
         note("the catalogue has no price of it; quotas of cost let no call pass without: --input-price, --output-price")
 
 
@@ -125,7 +114,7 @@ def list_models(session: Session, *, provider: ProviderOption = None, owner: Own
     parent = session.name(owner, "providers", provider)
     show_messages(
         session.client.models.list(parent),
-        _columns(),
+        columns(),
         empty=f"{parent} has no models. Add what it has: gatehouse models sync {provider}, or one: gatehouse models "
         f"create gpt-4o-mini --provider {provider}",
         as_json=session.as_json,
@@ -137,7 +126,7 @@ def get(
     session: Session, *, model: ModelArgument, provider: ProviderOption = None, owner: OwnerOption = Owner.TENANT
 ) -> None:
     """Show one model."""
-    _show(session.client.models.get(model_name(session, owner, provider, model)), session)
+    show_model(session.client.models.get(model_name(session, owner, provider, model)), session)
 
 
 @command(
@@ -187,7 +176,7 @@ def update(
     if not fields:
         raise typer.BadParameter("say what to change: --disabled, --context-tokens 128000, …")
     response = session.client.models.update(model_name(session, owner, provider, model), force=force, **fields)
-    _show(response.model, session)
+    show_model(response.model, session)
     note(f"live at revision {response.revision}")
 
 
@@ -231,7 +220,7 @@ def sync(
     if session.as_json:
         print_json(as_document(response))
         return
-    show_table(response.added, _columns(), empty=f"nothing to add: {response.known_count:,} of its models are here")
+    show_table(response.added, columns(), empty=f"nothing to add: {response.known_count:,} of its models are here")
     for gone in response.not_listed:
         note(f"its list does not have {short(gone)}, which stays here", "yellow")
     if response.skipped:
@@ -243,6 +232,11 @@ def sync(
         note(f"{what} would be added" if dry_run else f"added {what}, live at revision {response.revision}")
     if count and not enable and not dry_run:
         note(f"enable what you want: gatehouse models update MODEL --provider {provider} --enabled")
+    if unpriced := sum(not has_price(model) for model in response.added):
+        note(
+            f"the catalogue has no price of {unpriced:,} of them; quotas of cost let no call pass without: gatehouse "
+            f"models update MODEL --provider {provider} --input-price … --output-price …"
+        )
 
 
 available_models.register(app)
@@ -259,58 +253,3 @@ def _synced(session: Session, name: str, *, enable: bool, dry_run: bool) -> Sync
     note(f"{name} was asked just now; it is asked again in {math.ceil(pause)} s")
     time.sleep(pause)
     return session.client.models.sync(name, enable=enable, validate_only=dry_run)
-
-
-def _columns() -> list[Column[Model]]:
-    return [
-        Column("MODEL", lambda model: short(model.name)),
-        Column("AT THE PROVIDER", lambda model: model.provider_model_id),
-        Column("STATE", lambda model: "enabled" if model.enabled else "disabled"),
-        Column("CONTEXT", lambda model: _tokens(model.context_tokens), right=True),
-        Column("OUTPUT", lambda model: _tokens(model.max_output_tokens), right=True),
-        Column("CAN", lambda model: capabilities(model.capabilities)),
-        Column("PRICE PER MILLION", _price_of),
-    ]
-
-
-def _price_of(model: Model) -> str:
-    if model.HasField("price"):
-        return _amounts(model.price)
-    if model.HasField("catalogue_price"):
-        return f"{_amounts(model.catalogue_price)} (catalogue)"
-    return _NO_PRICE
-
-
-def _amounts(price: ModelPrice) -> str:
-    # Micro-USD are a thousand nano-USD.
-    amounts = [
-        f"{format_nano_usd(price.input_micro_usd_per_million * 1000)} in",
-        f"{format_nano_usd(price.output_micro_usd_per_million * 1000)} out",
-    ]
-    if price.HasField("cache_read_micro_usd_per_million"):
-        amounts.append(f"{format_nano_usd(price.cache_read_micro_usd_per_million * 1000)} from cache")
-    if price.HasField("cache_write_micro_usd_per_million"):
-        amounts.append(f"{format_nano_usd(price.cache_write_micro_usd_per_million * 1000)} into cache")
-    if price.HasField("reasoning_micro_usd_per_million"):
-        amounts.append(f"{format_nano_usd(price.reasoning_micro_usd_per_million * 1000)} reasoning")
-    return ", ".join(amounts)
-
-
-def _tokens(count: int) -> str:
-    return f"{count:,}" if count else "unknown"
-
-
-def _show(model: Model, session: Session) -> None:
-    lines = [
-        ("name", model.name),
-        ("at the provider", model.provider_model_id),
-        ("state", "enabled" if model.enabled else "disabled"),
-        ("context tokens", _tokens(model.context_tokens)),
-        ("output tokens", _tokens(model.max_output_tokens)),
-        ("can", capabilities(model.capabilities)),
-        ("price per million", _price_of(model)),
-        ("display name", model.display_name),
-        ("created", local_time(model.create_time)),
-        ("changed", local_time(model.update_time)),
-    ]
-    show_message(model, lines, as_json=session.as_json)
