@@ -38,6 +38,8 @@ class Conversation:
         self.prompt = Prompt()
         self._strict = strict
         self._open: list[tuple[str, str | None]] = []
+        # Whether the turn before holds results: what they could not hold follows.
+        self._gave_media = False
         instruction = request.get("systemInstruction")
         if instruction is not None:
             fields = checked(instruction, "system_instruction", {"role", "parts"})
@@ -115,24 +117,23 @@ class Conversation:
         results = [part["functionResponse"] for part in parts if "functionResponse" in part]
         if len(results) != len(self._open):
             raise _unequal()
+        if results and len(results) != len(parts):
+            raise wrong("Request contains an invalid argument.")
         said: list[str] = []
         for part in parts:
             if "text" in part:
                 said.append(text(part, "text", where))
             elif "functionResponse" not in part:
                 self._media(part, where)
-        joined = "".join(said)
-        self.prompt.text(joined)
-        if not results:
-            self.prompt.said(joined)
-            return
+        self.prompt.text("".join(said))
         for result, (name, call_id) in zip(results, self._open, strict=True):
             self._result(result, name, call_id, where)
         self._open.clear()
         # What tools gave beside text is told of in texts that say which tool it is from.
         own = "".join(each for each in said if not each.startswith(("From the tool ", "Document: ")))
-        if own:
+        if own or not (results or self._gave_media):
             self.prompt.said(own)
+        self._gave_media = bool(results)
 
     def _result(self, value: object, name: str, call_id: str | None, where: str) -> None:
         result = checked(value, f"{where}.function_response", {"id", "name", "response", "parts"})

@@ -184,9 +184,9 @@ def _tool_turns(model: str, *, signed: bool, media_inside: bool) -> Call:
                 answered("call_1", "get_weather", {"sky": "clear"}),
                 answered("call_2", "get_time", {"error": "no clock"}),
                 answered("call_3", "get_map", {"output": "A map:"}, picture if media_inside else None),
-                *followers,
-                "And tomorrow?",
             ),
+            # Newer models refuse other parts beside responses.
+            turn("user", *followers, "And tomorrow?"),
         ],
         config=types.GenerateContentConfig(tools=[FUNCTIONS]),
         model=model,

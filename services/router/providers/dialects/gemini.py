@@ -28,6 +28,7 @@ from services.router.providers.formats.gemini_content.model_names import model_p
 from services.router.providers.formats.gemini_content.models import decode_models
 from services.router.providers.formats.gemini_content.request import encode_request, renamed_functions
 from services.router.providers.formats.gemini_content.response import GeminiAnswers
+from services.router.providers.formats.gemini_content.thinking import family_of
 
 # How many tools are called in a turn is the model's own affair, and whom a call is made for is not asked.
 _FEATURES = features.ALL & ~(features.PARALLEL_TOOL_CALLS | features.END_USER)
@@ -42,8 +43,14 @@ class GeminiDialect:
     requires_key = True
 
     def features(self, options: Options, provider_model_id: str) -> int:
-        """What the format carries."""
-        return _FEATURES
+        """What the format carries, and what the model's family lacks."""
+        family = family_of(provider_model_id, options)
+        mask = _FEATURES
+        if not family.thinks:
+            mask &= ~features.REASONING
+        if not family.penalties:
+            mask &= ~features.PENALTIES
+        return mask
 
     def takes_urls(self, request: Generation, options: Options, provider_model_id: str) -> frozenset[type[Media]]:
         """All kinds."""

@@ -38,6 +38,15 @@ def body(*messages: Message, **fields: Any) -> Any:
     return orjson.loads(encoded(*messages, **fields).body)
 
 
+def calls(*ids: str) -> Message:
+    """A turn of the model that calls the tool `a`, then `b`, and so on."""
+    names = "abcdefghi"
+    return Message(
+        Role.ASSISTANT,
+        tuple(ToolCall(id=each, name=names[place], arguments_json="{}") for place, each in enumerate(ids)),
+    )
+
+
 HELLO = Message(Role.USER, (Text("Hello"),))
 
 
@@ -103,7 +112,7 @@ def test_names_that_begin_with_a_digit_have_a_letter_before_them() -> None:
 )
 def test_results_are_objects(text: str, response: Any, *, failed: bool) -> None:
     result = ToolResult(tool_call_id="1", name="a", parts=(Text(text),) if text else (), is_error=failed)
-    (content,) = body(Message(Role.TOOL, (result,)))["contents"]
+    content = body(HELLO, calls("1"), Message(Role.TOOL, (result,)))["contents"][-1]
     assert content["parts"][0]["functionResponse"] == {"id": "1", "name": "a", "response": response}
 
 
@@ -111,16 +120,11 @@ def test_media_in_results_follow_all_results_of_the_turn() -> None:
     picture = Image(data=b"x", media_type="image/png")
     first = ToolResult(tool_call_id="1", name="a", parts=(Text("one"), picture))
     second = ToolResult(tool_call_id="2", name="b", parts=(Document(url="https://x/y", media_type="application/pdf"),))
-    (content,) = body(Message(Role.TOOL, (first,)), Message(Role.TOOL, (second,)))["contents"]
-    assert [next(iter(part)) for part in content["parts"]] == [
-        "functionResponse",
-        "functionResponse",
-        "text",
-        "inlineData",
-        "text",
-        "fileData",
-    ]
-    assert content["parts"][4]["text"] == "From the tool b (call 2):"
+    results = (Message(Role.TOOL, (first,)), Message(Role.TOOL, (second,)))
+    *_, answered, followers = body(HELLO, calls("1", "2"), *results)["contents"]
+    assert [next(iter(part)) for part in answered["parts"]] == ["functionResponse", "functionResponse"]
+    assert [next(iter(part)) for part in followers["parts"]] == ["text", "inlineData", "text", "fileData"]
+    assert followers["parts"][2]["text"] == "From the tool b (call 2):"
 
 
 @pytest.mark.parametrize(("seed", "sent"), [(7, 7), (-7, -7), (2**31, -(2**31)), (2**63 - 1, -1), (-(2**63), 0)])
@@ -143,6 +147,9 @@ def test_seeds_fit_into_32_bits(seed: int, sent: int) -> None:
         ("gemini-3.7-flash", Effort.NONE, {"thinkingLevel": "LOW"}),
         ("gemini-flash-latest", Effort.MAX, {"thinkingLevel": "HIGH", "includeThoughts": True}),
         ("gemini-2.0-flash", Effort.HIGH, None),
+        ("gemini-2.5-flash-image", Effort.HIGH, None),
+        ("gemma-4-31b-it", Effort.LOW, {"thinkingLevel": "MINIMAL", "includeThoughts": True}),
+        ("gemma-4-31b-it", Effort.MEDIUM, {"thinkingLevel": "HIGH", "includeThoughts": True}),
         ("my-own", Effort.LOW, {"thinkingLevel": "LOW", "includeThoughts": True}),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from posixpath import splitext
 from types import MappingProxyType
@@ -34,6 +35,12 @@ UNSIGNED_CALL = "skip_thought_signature_validator"
 """What Google wants in place of the signature of a function call that its model did not make: one of another provider,
 or one whose signature is lost. Without it the third generation refuses the conversation."""
 
+BEGINNING = "Begin."
+"""What the user says where there is nothing else to answer."""
+
+_CONTINUATION = "Continue."
+_NOTHING = "(nothing)"
+_NO_RESULT = "There is no result: the tool was not run."
 _IMAGE_TYPES: Mapping[str, str] = MappingProxyType(
     {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp", ".gif": "image/gif"}
 )
@@ -56,44 +63,99 @@ def system_parts(messages: Sequence[Message]) -> list[_Json]:
 def contents(messages: Sequence[Message], family: Family) -> list[_Json]:
     """The turns of user and model; neighbours of the same role are one.
 
-    What tools answer is the user's: all results of a turn stand in one, with what a result cannot hold after them.
-    Empty texts are left out: they are refused.
+    Gemini refuses a function call without exactly one response right after it: a call that was never answered gets one
+    that says so, and a result of no call of the turn before it becomes text. The responses stand in a turn of their
+    own: newer models refuse other parts beside them, so what a response cannot hold, and what else the user says,
+    follows in the next one. Empty texts are left out: they are refused.
     """
-    turns: list[_Json] = []
+    conversation = _Conversation(family)
     for message in messages:
-        if message.role is Role.SYSTEM:
-            continue
-        role = "model" if message.role is Role.ASSISTANT else "user"
-        parts = _model_parts(message.parts) if role == "model" else list(_user_parts(message.parts, family))
+        if message.role is Role.ASSISTANT:
+            conversation.model(_model_parts(message.parts))
+        elif message.role is not Role.SYSTEM:
+            conversation.user(message.parts)
+    return conversation.ended()
+
+
+class _Conversation:
+    """Turns under way."""
+
+    __slots__ = ("_calls", "_family", "_open", "_responses", "_said", "_turns")
+
+    def __init__(self, family: Family) -> None:
+        self._family = family
+        self._turns: list[_Json] = []
+        # The calls of the model's last turn; the places of those that wait for a result, by their ids; the responses
+        # that came, by the places of their calls.
+        self._calls: list[_Json] = []
+        self._open: dict[str, deque[int]] = {}
+        self._responses: dict[int, _Json] = {}
+        # What the user says beside results.
+        self._said: list[_Json] = []
+
+    def model(self, parts: list[_Json]) -> None:
+        """What the model said."""
         if not parts:
-            continue
-        if turns and turns[-1]["role"] == role:
-            turns[-1]["parts"] += parts
+            return
+        if self._responses or self._said:
+            self._close_user_turn()
+        if self._turns and self._turns[-1]["role"] == "model":
+            self._turns[-1]["parts"] += parts
         else:
-            turns.append({"role": role, "parts": parts})
-    for turn in turns:
-        if turn["role"] == "user":
-            # A turn's results stand before all else, or the model takes them for missing.
-            turn["parts"].sort(key=lambda part: "functionResponse" not in part)
-        elif family.signs_calls:
-            _excuse_unsigned(turn["parts"])
-    return turns
+            self._turns.append({"role": "model", "parts": parts})
+        for part in parts:
+            if "functionCall" in part:
+                call = part["functionCall"]
+                self._open.setdefault(call["id"], deque()).append(len(self._calls))
+                self._calls.append(call)
 
+    def user(self, parts: Sequence[Part]) -> None:
+        """What the user says, and what tools answer."""
+        for part in parts:
+            match part:
+                case Text(text):
+                    if text:
+                        self._said.append({"text": text})
+                case ToolResult():
+                    self._result(part)
+                case Image() | Audio() | Document():
+                    self._said += _media(part)
+                case _:
+                    pass
 
-def _user_parts(parts: Sequence[Part], family: Family) -> Iterator[_Json]:
-    followers: list[_Json] = []
-    for part in parts:
-        match part:
-            case Text(text):
-                if text:
-                    yield {"text": text}
-            case ToolResult():
-                yield _function_response(part, family, followers)
-            case Image() | Audio() | Document():
-                yield from _media(part)
-            case _:
-                pass
-    yield from followers
+    def ended(self) -> list[_Json]:
+        """All turns."""
+        self._close_user_turn()
+        turns = self._turns
+        if turns and turns[0]["role"] == "model" and any("functionCall" in part for part in turns[0]["parts"]):
+            # A call has to follow upon something.
+            turns.insert(0, {"role": "user", "parts": [{"text": BEGINNING}]})
+        for turn in turns:
+            if self._family.signs_calls and turn["role"] == "model":
+                _excuse_unsigned(turn["parts"])
+        if turns and turns[-1]["role"] == "model" and not self._family.continues:
+            turns.append({"role": "user", "parts": [{"text": _CONTINUATION}]})
+        return turns
+
+    def _result(self, result: ToolResult) -> None:
+        places = self._open.get(result.tool_call_id)
+        if places:
+            place = places.popleft()
+            self._responses[place] = _function_response(result, self._calls[place], self._family, self._said)
+            return
+        verb = "failed" if result.is_error else "answered"
+        self._said.append({"text": f"The tool {result.name} {verb}: {result.text or _NOTHING}"})
+        for part in result.parts:
+            if isinstance(part, Media):
+                self._said += _media(part)
+
+    def _close_user_turn(self) -> None:
+        if self._calls:
+            parts = [self._responses.get(place) or _no_response(call) for place, call in enumerate(self._calls)]
+            self._turns.append({"role": "user", "parts": parts})
+        if self._said:
+            self._turns.append({"role": "user", "parts": self._said})
+        self._calls, self._open, self._responses, self._said = [], {}, {}, []
 
 
 def _model_parts(parts: Sequence[Part]) -> list[_Json]:
@@ -149,9 +211,9 @@ def _excuse_unsigned(parts: list[_Json]) -> None:
         first.setdefault("thoughtSignature", UNSIGNED_CALL)
 
 
-def _function_response(result: ToolResult, family: Family, followers: list[_Json]) -> _Json:
+def _function_response(result: ToolResult, call: _Json, family: Family, followers: list[_Json]) -> _Json:
     text = result.text
-    function: _Json = {"id": result.tool_call_id, "name": wire_name(result.name)}
+    function: _Json = {"id": call["id"], "name": call["name"]}
     if result.is_error:
         function["response"] = {"error": text}
     else:
@@ -167,6 +229,10 @@ def _function_response(result: ToolResult, family: Family, followers: list[_Json
     if media:
         function["parts"] = media
     return {"functionResponse": function}
+
+
+def _no_response(call: _Json) -> _Json:
+    return {"functionResponse": {"id": call["id"], "name": call["name"], "response": {"error": _NO_RESULT}}}
 
 
 def _object(text: str) -> orjson.Fragment | None:

@@ -10,13 +10,14 @@ from services.router.domain.generation import (
     Generation,
     JsonSchemaFormat,
     NamedTool,
+    ResponseFormat,
     ServiceTier,
     Tool,
     ToolChoice,
     ToolChoiceMode,
 )
 from services.router.providers.base import Options
-from services.router.providers.formats.gemini_content.contents import contents, system_parts
+from services.router.providers.formats.gemini_content.contents import BEGINNING, contents, system_parts
 from services.router.providers.formats.gemini_content.function_names import wire_name
 from services.router.providers.formats.gemini_content.schemas import cleaned_answer_schema, cleaned_parameters
 from services.router.providers.formats.gemini_content.thinking import Family, family_of, thinking_config
@@ -29,10 +30,21 @@ _JSON_TYPE = "application/json"
 
 
 def encode_request(request: Generation, *, provider_model_id: str, output_limit: int | None, options: Options) -> bytes:
-    """The body, the same for a stream."""
+    """The body, the same for a stream.
+
+    Older models take no form of an answer beside functions: it is said to them in words, unless no function is to be
+    called.
+    """
     family = family_of(provider_model_id, options)
     turns = contents(request.messages, family)
     instructions = system_parts(request.messages)
+    tools, form = request.tools, request.response_format
+    if tools and form is not None and not family.json_with_tools:
+        if request.tool_choice is ToolChoiceMode.NONE:
+            tools = ()
+        else:
+            instructions.append({"text": _in_words(form)})
+            form = None
     body: _Json = {}
     if turns:
         body["contents"] = turns
@@ -40,12 +52,12 @@ def encode_request(request: Generation, *, provider_model_id: str, output_limit:
             body["systemInstruction"] = {"parts": instructions}
     else:
         # Nothing but instructions: there has to be a turn to answer.
-        body["contents"] = [{"role": "user", "parts": instructions or [{"text": ""}]}]
-    if request.tools:
-        body["tools"] = [{"functionDeclarations": [_declaration(tool) for tool in request.tools]}]
+        body["contents"] = [{"role": "user", "parts": instructions or [{"text": BEGINNING}]}]
+    if tools:
+        body["tools"] = [{"functionDeclarations": [_declaration(tool) for tool in tools]}]
         if request.tool_choice is not None:
             body["toolConfig"] = {"functionCallingConfig": _calling(request.tool_choice)}
-    config = _generation_config(request, family, output_limit)
+    config = _generation_config(request, form, family, output_limit)
     if config:
         body["generationConfig"] = config
     if request.service_tier in _TIERS:
@@ -59,7 +71,19 @@ def renamed_functions(request: Generation) -> dict[str, str]:
     return {sent: tool.name for tool in request.tools if (sent := wire_name(tool.name)) != tool.name}
 
 
-def _generation_config(request: Generation, family: Family, output_limit: int | None) -> _Json:
+def _in_words(form: ResponseFormat) -> str:
+    if not isinstance(form, JsonSchemaFormat):
+        return "Unless you call a tool, answer with JSON, and with nothing else."
+    described = f" ({form.description})" if form.description else ""
+    return (
+        f"Unless you call a tool, answer with JSON{described} that fits this schema, and with nothing else:\n"
+        f"{form.schema_json}"
+    )
+
+
+def _generation_config(
+    request: Generation, form: ResponseFormat | None, family: Family, output_limit: int | None
+) -> _Json:
     seed = request.seed
     config: _Json = {
         "temperature": request.temperature,
@@ -73,11 +97,10 @@ def _generation_config(request: Generation, family: Family, output_limit: int | 
         "presencePenalty": request.presence_penalty,
     }
     config = {name: value for name, value in config.items() if value is not None}
-    if request.response_format is not None:
+    if form is not None:
         config["responseMimeType"] = _JSON_TYPE
-        if isinstance(request.response_format, JsonSchemaFormat):
-            wanted = request.response_format
-            config["responseJsonSchema"] = cleaned_answer_schema(wanted.schema_json, wanted.description)
+        if isinstance(form, JsonSchemaFormat):
+            config["responseJsonSchema"] = cleaned_answer_schema(form.schema_json, form.description)
     if request.reasoning is not None:
         thinking = thinking_config(request.reasoning, family, output_limit)
         if thinking is not None:

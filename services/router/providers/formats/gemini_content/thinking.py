@@ -1,4 +1,4 @@
-"""How the families of Gemini models are told to think."""
+"""What the families of Gemini models take, and how they are told to think."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ class Family:
     """What models of one family take: `levels` from least to most, or a budget of `least` to `most` tokens, or nothing.
 
     `can_be_off`: whether a budget of 0 is taken. `signs_calls`: whether a function call without a thought signature is
-    refused. `media_in_results`: whether the answers of tools may hold images and documents.
+    refused. `media_in_results`: whether the answers of tools may hold images and documents. `continues`: whether a
+    conversation may end with the model's turn, with which it then goes on. `penalties`: whether these are taken.
+    `json_with_tools`: whether an answer's form can be asked for beside functions.
     """
 
     levels: tuple[str, ...] = ()
@@ -27,39 +29,54 @@ class Family:
     can_be_off: bool = False
     signs_calls: bool = False
     media_in_results: bool = False
+    continues: bool = True
+    penalties: bool = True
+    json_with_tools: bool = True
+
+    @property
+    def thinks(self) -> bool:
+        """Whether it can be told to think."""
+        return bool(self.levels or self.most)
 
 
-def _by_level(*levels: str) -> Family:
-    return Family(levels=levels, signs_calls=True, media_in_results=True)
+def _by_level(*levels: str, continues: bool = False) -> Family:
+    return Family(levels=levels, signs_calls=True, media_in_results=True, continues=continues, penalties=False)
 
 
 _LEVELS = ("MINIMAL", "LOW", "MEDIUM", "HIGH")
-_USUAL = _by_level("LOW", "MEDIUM", "HIGH")
+_WITHOUT_MINIMAL = _LEVELS[1:]
+_USUAL = _by_level(*_WITHOUT_MINIMAL)
 _WITH_MINIMAL = _by_level(*_LEVELS)
+_NO_THOUGHTS = Family(json_with_tools=False)
 
-# By the beginning of the model's name, the longest one counts; from the pages on thinking of the Gemini API and of
-# Vertex AI.
+# By the beginning of the model's name, the longest one counts; from the pages on thinking and on models of the Gemini
+# API and of Vertex AI.
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
-        "gemini-1": Family(),
-        "gemini-2.0": Family(),
-        "gemini-2.5-pro": Family(least=128, most=32_768),
-        "gemini-2.5-flash": Family(least=1, most=24_576, can_be_off=True),
-        "gemini-2.5-flash-lite": Family(least=512, most=24_576, can_be_off=True),
-        "gemini-3-pro": _by_level("LOW", "HIGH"),
-        "gemini-3-flash": _WITH_MINIMAL,
-        "gemini-3.1-flash-lite": _WITH_MINIMAL,
+        "gemini-1": _NO_THOUGHTS,
+        "gemini-2.0": _NO_THOUGHTS,
+        "gemini-2.5-pro": Family(least=128, most=32_768, json_with_tools=False),
+        "gemini-2.5-flash": Family(least=1, most=24_576, can_be_off=True, json_with_tools=False),
+        "gemini-2.5-flash-image": _NO_THOUGHTS,
+        "gemini-2.5-flash-lite": Family(least=512, most=24_576, can_be_off=True, json_with_tools=False),
+        "gemini-3-": _by_level(*_WITHOUT_MINIMAL, continues=True),
+        "gemini-3-pro": _by_level("LOW", "HIGH", continues=True),
+        "gemini-3-flash": _by_level(*_LEVELS, continues=True),
+        "gemini-3.1-": _by_level(*_WITHOUT_MINIMAL, continues=True),
+        "gemini-3.1-flash-lite": _by_level(*_LEVELS, continues=True),
         "gemini-3.5-flash": _WITH_MINIMAL,
         "gemini-3.6-flash": _WITH_MINIMAL,
+        "gemini-pro-latest": _by_level(*_WITHOUT_MINIMAL, continues=True),
         # The other third generation models, those to come, and `gemini-flash-latest`: these steps they all have.
         "gemini-": _USUAL,
+        "gemma-4": Family(levels=("MINIMAL", "HIGH")),
     }
 )
 _LONGEST_FIRST = tuple(sorted(FAMILIES, key=len, reverse=True))
 
 # A model of another name, such as a tuned one: the provider's option says which way.
 _OTHERS: Mapping[object, Family] = MappingProxyType(
-    {"budget": Family(least=1, most=24_576, can_be_off=True), "level": Family(levels=_USUAL.levels)}
+    {"budget": Family(least=1, most=24_576, can_be_off=True), "level": Family(levels=_WITHOUT_MINIMAL)}
 )
 
 _LEVEL_OF_EFFORT = {Effort.NONE: 0, Effort.LOW: 1, Effort.MEDIUM: 2, Effort.HIGH: 3, Effort.MAX: 3}
