@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from services.router.domain.errors import ProviderError, Reason
-from services.router.providers.formats.openai_errors import OPENAI_CODES, OPENAI_WORDS
+from services.router.providers.formats.openai_errors import OPENAI_CODES, OPENAI_TYPES, OPENAI_WORDS
 from services.router.providers.reading.error_table import ErrorTable
 
 _Json = dict[str, Any]
@@ -22,6 +22,7 @@ _CODES: Mapping[str, Reason] = MappingProxyType(
         # llama.cpp
         "exceed_context_size_error": Reason.CONTEXT_TOO_LONG,
         "unavailable_error": Reason.PROVIDER_OVERLOADED,
+        "not_supported_error": Reason.PROVIDER_INVALID_REQUEST,
         # Groq
         "tokens": Reason.PROVIDER_RATE_LIMITED,
         "capacity_exceeded": Reason.PROVIDER_OVERLOADED,
@@ -44,6 +45,8 @@ _WORDS: tuple[tuple[str, Reason], ...] = (
     ("exceeds the model's maximum", Reason.CONTEXT_TOO_LONG),
     # llama.cpp
     ("exceeds the available context size", Reason.CONTEXT_TOO_LONG),
+    # With status 500, of images and audio for a model that was started without a projector for them.
+    ("input is not supported", Reason.PROVIDER_INVALID_REQUEST),
     # LM Studio
     ("tokens to keep from the initial prompt", Reason.CONTEXT_TOO_LONG),
     ("cannot truncate prompt with n_keep", Reason.CONTEXT_TOO_LONG),
@@ -76,7 +79,7 @@ class CompatibleErrorTable(ErrorTable):
 
 
 COMPATIBLE_ERRORS = CompatibleErrorTable(
-    codes=_CODES, words=_WORDS, worded_statuses=frozenset({400, 403, 422, 429, 500})
+    codes=_CODES, words=_WORDS, status_names=OPENAI_TYPES, worded_statuses=frozenset({400, 403, 422, 429, 500})
 )
 
 

@@ -52,6 +52,17 @@ OPENAI_CODES: Mapping[str, Reason] = MappingProxyType(
 )
 """By `code` or `type` of an error. What has no line is told by its words, then by its status."""
 
+OPENAI_TYPES: Mapping[str, Reason] = MappingProxyType(
+    {
+        "invalid_request_error": Reason.PROVIDER_INVALID_REQUEST,
+        "authentication_error": Reason.PROVIDER_KEY_REJECTED,
+        "permission_error": Reason.PROVIDER_PERMISSION_DENIED,
+        "not_found_error": Reason.PROVIDER_MODEL_NOT_FOUND,
+        "rate_limit_error": Reason.PROVIDER_RATE_LIMITED,
+    }
+)
+"""By the `type` of an error inside a stream, where neither a code nor a status says more."""
+
 OPENAI_WORDS: tuple[tuple[str, Reason], ...] = (
     ("maximum context length", Reason.CONTEXT_TOO_LONG),
     ("exceeds the context window", Reason.CONTEXT_TOO_LONG),

@@ -11,7 +11,7 @@ import orjson
 from libs.telemetry.scrubbing import scrub_foreign_text
 from services.router.domain.errors import ProviderError, Reason
 from services.router.providers.reading.json_values import Json, malformed
-from services.router.providers.reading.retry_hints import retry_after_s
+from services.router.providers.reading.retry_hints import reset_after_s, retry_after_s
 
 _MAX_MESSAGE = 300
 _OK = 200
@@ -44,9 +44,9 @@ class ErrorTable:
 
     `codes`: what stands in its fields `code_fields`, and in the fields `detail_fields` of the entries of its `details`.
     `words`: what its message holds, lower case, for causes it tells in words only; they count where the status is in
-    `worded_statuses` and no code said more. `status_names`: what stands in its field `status` where that names the
-    HTTP status, for errors that come without one. `statuses`: where it means something else than HTTP. `billing_hints`:
-    whether its hint when to come back means something to an account without credit.
+    `worded_statuses` and no code said more. `status_names`: what stands in its fields `status` and `type` where that
+    names the HTTP status, for errors that come without one. `statuses`: where it means something else than HTTP.
+    `billing_hints`: whether its hint when to come back means something to an account without credit.
     """
 
     codes: Mapping[str, Reason]
@@ -92,7 +92,8 @@ class ErrorTable:
     def _hint(self, reason: Reason, headers: Mapping[str, str], error: Json) -> float | None:
         if reason is Reason.PROVIDER_BILLING and not self.billing_hints:
             return None
-        return retry_after_s(headers, error)
+        hint = retry_after_s(headers, error)
+        return reset_after_s(headers, error) if hint is None and reason is Reason.PROVIDER_RATE_LIMITED else hint
 
     def _by_code(self, error: Json) -> Reason | None:
         for name in self.code_fields:
@@ -107,8 +108,11 @@ class ErrorTable:
         return None
 
     def _by_name(self, error: Json) -> Reason | None:
-        name = error.get("status")
-        return self.status_names.get(name) if isinstance(name, str) else None
+        for field_name in ("status", "type"):
+            name = error.get(field_name)
+            if isinstance(name, str) and name in self.status_names:
+                return self.status_names[name]
+        return None
 
     def _by_words(self, message: str) -> Reason | None:
         lowered = message.lower()

@@ -21,6 +21,8 @@ _WORDS = re.compile(
     r"(?:(?P<s>\d{1,6}(?:\.\d{1,9})?) ?(?P<unit>ms|s(?:ec(?:ond)?s?)?)\b)?",
     re.IGNORECASE,
 )
+# Smaller numbers are durations, larger ones times: of 2001 and later, in seconds and in milliseconds.
+_FIRST_TIME_S, _FIRST_TIME_MS = 1e9, 1e12
 # The hint stands in the first sentences.
 _MOST_WORDS = 2000
 
@@ -42,6 +44,31 @@ def retry_after_s(headers: Mapping[str, str], error: Json) -> float | None:
                 return min(seconds, LONGEST_HINT_S)
     info = _from_retry_info(error)
     return info if info is not None else _from_words(error.get("message"))
+
+
+def reset_after_s(headers: Mapping[str, str], error: Json) -> float | None:
+    """When a limit that is used up begins anew, in seconds, 0 to a day; None where nothing says so.
+
+    From `x-ratelimit-reset`: seconds, or a time as seconds or milliseconds since 1970. OpenRouter puts its headers into
+    the error's `metadata` too, which is all there is of them inside a stream.
+    """
+    metadata = error.get("metadata")
+    copied = metadata.get("headers") if isinstance(metadata, dict) else None
+    for source in (headers, copied):
+        if not isinstance(source, Mapping):
+            continue
+        named = {name.lower(): str(value) for name, value in source.items()}
+        if named.get("x-ratelimit-remaining") == "0":
+            reset = _seconds(named.get("x-ratelimit-reset", ""), 1.0)
+            if reset is not None and reset >= 0:
+                return min(_until(reset, headers.get("date")), LONGEST_HINT_S)
+    return None
+
+
+def _until(reset: float, now: str | None) -> float:
+    if reset < _FIRST_TIME_S:
+        return reset
+    return max(0.0, reset / (1000.0 if reset >= _FIRST_TIME_MS else 1.0) - _now(now))
 
 
 def _from_words(message: object) -> float | None:
@@ -76,8 +103,12 @@ def _seconds_until(value: str, now: str | None) -> float | None:
         then = parsedate_to_datetime(value).timestamp()
     except (ValueError, OverflowError):
         return None
+    return max(0.0, then - _now(now))
+
+
+def _now(date: str | None) -> float:
+    """The time by the provider's clock, else by ours."""
     try:
-        base = parsedate_to_datetime(now).timestamp() if now else time.time()
+        return parsedate_to_datetime(date).timestamp() if date else time.time()
     except (ValueError, OverflowError):
-        base = time.time()
-    return max(0.0, then - base)
+        return time.time()

@@ -53,6 +53,19 @@ def test_finish_reasons_are_those_of_the_table_and_keep_the_provider_s_word(raw:
     assert (reason, raw) == (streamed.finish_reason, streamed.raw_finish_reason)
 
 
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [("stop", FinishReason.TOOL_CALLS), ("length", FinishReason.LENGTH), ("tired", FinishReason.UNKNOWN)],
+)
+def test_a_choice_of_tools_that_was_demanded_ends_with_the_word_for_a_normal_end(
+    raw: str, reason: FinishReason
+) -> None:
+    call = {"id": "a", "index": 0, "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    whole, streamed = decoded(tool_calls=[call], finish=raw), finished(delta(tool_calls=[call]), delta(raw))
+    assert (reason, raw) == (whole.finish_reason, whole.raw_finish_reason)
+    assert (reason, raw) == (streamed.finish_reason, streamed.raw_finish_reason)
+
+
 def test_a_missing_finish_reason_is_unknown_in_a_whole_answer() -> None:
     assert (decoded(finish=None).finish_reason, decoded(finish=None).raw_finish_reason) == (FinishReason.UNKNOWN, "")
 
@@ -125,6 +138,24 @@ def test_calls_without_an_id_get_one_streamed_and_whole() -> None:
     ] == content(*(tool_delta(**call) for call in calls))
 
 
+def test_the_call_of_older_servers_is_a_call_and_none_beside_those_that_are_listed() -> None:
+    wanted = (ToolCall(id="call_0", name="look", arguments_json='{"x":1}'),)
+    older = {"name": "look", "arguments": '{"x":1}'}
+    assert wanted == decoded(content=None, function_call=older, finish="function_call").tool_calls
+    assert [
+        ToolCallStarted(0, "call_0", "look"),
+        ToolArgumentsDelta(0, '{"x"'),
+        ToolArgumentsDelta(0, ":1}"),
+    ] == content(
+        delta(function_call={"name": "look", "arguments": ""}),
+        delta(function_call={"name": "look", "arguments": '{"x"'}),
+        delta(function_call={"arguments": ":1}"}, content=None),
+    )
+    listed = {"id": "call_0", "index": 0, "function": older}
+    assert wanted == decoded(tool_calls=[listed], function_call=older).tool_calls
+    assert len(content(delta(tool_calls=[listed], function_call=older))) == 2
+
+
 def test_arguments_that_begin_nowhere_are_malformed() -> None:
     with pytest.raises(ProviderError):
         events(tool_delta(index=0, function={"arguments": "{}"}))
@@ -158,6 +189,14 @@ def test_what_comes_after_the_end_marker_is_ignored() -> None:
         ({"message": "x", "code": "other", "type": "insufficient_quota"}, Reason.PROVIDER_BILLING),
         ({"message": "the prompt is too long"}, Reason.CONTEXT_TOO_LONG),
         ({"message": "x", "code": "content_filter"}, Reason.CONTENT_REFUSED),
+        ({"message": "x", "type": "invalid_request_error", "code": None}, Reason.PROVIDER_INVALID_REQUEST),
+        ({"message": "x", "type": "invalid_request_error", "code": "model_not_found"}, Reason.PROVIDER_MODEL_NOT_FOUND),
+        ({"message": "x", "type": "invalid_request_error", "code": 429}, Reason.PROVIDER_RATE_LIMITED),
+        ({"message": "x", "type": "authentication_error"}, Reason.PROVIDER_KEY_REJECTED),
+        ({"message": "x", "type": "permission_error"}, Reason.PROVIDER_PERMISSION_DENIED),
+        ({"message": "x", "type": "not_found_error"}, Reason.PROVIDER_MODEL_NOT_FOUND),
+        ({"message": "x", "type": "rate_limit_error"}, Reason.PROVIDER_RATE_LIMITED),
+        ({"message": "x", "type": ["odd"]}, Reason.PROVIDER_ERROR),
         ("went wrong", Reason.PROVIDER_ERROR),
         (["odd"], Reason.PROVIDER_ERROR),
         (17, Reason.PROVIDER_ERROR),

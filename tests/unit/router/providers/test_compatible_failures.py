@@ -7,6 +7,7 @@ import pytest
 
 from services.router.domain.errors import ProviderError, Reason
 from services.router.providers.dialects.openai_compatible import OPENAI_COMPATIBLE
+from services.router.providers.reading.retry_hints import LONGEST_HINT_S
 from tests.unit.router.providers.compatible_wire import chunk, read_stream
 
 
@@ -132,6 +133,8 @@ def test_every_server_s_failures_are_told_apart(status: int, body: Any, reason: 
         ({"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}}, Reason.PROVIDER_OVERLOADED),
         # xAI
         ({"code": "Service unavailable", "error": "The model is at capacity"}, Reason.PROVIDER_ERROR),
+        # Groq, beside what looks like an end
+        ({**chunk("stop"), "x_groq": {"id": "req_1", "error": "over capacity"}}, Reason.PROVIDER_ERROR),
         # OpenRouter: beside a finish reason, or in the choice
         (
             {"error": {"code": 429, "message": "Rate limited"}, **chunk("error", content="")},
@@ -156,3 +159,38 @@ def test_failures_inside_a_stream_are_told_apart(error: dict[str, Any], reason: 
     with pytest.raises(ProviderError) as caught:
         read_stream("openrouter", chunk(content="Hi"), error)
     assert (caught.value.reason, caught.value.status, caught.value.sent) == (reason, 200, True)
+
+
+DAILY = {"X-RateLimit-Limit": "50", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1741305600000"}
+BEFORE = {"date": "Thu, 06 Mar 2025 23:59:00 GMT"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "copied", "seconds"),
+    [
+        (BEFORE, DAILY, 60.0),
+        ({**BEFORE, **{name.lower(): value for name, value in DAILY.items()}}, None, 60.0),
+        (BEFORE, {**DAILY, "X-RateLimit-Reset": 1741305600}, 60.0),
+        # A clock that runs ahead, a time long gone, one far away
+        ({"date": "Fri, 07 Mar 2025 00:00:09 GMT"}, DAILY, 0.0),
+        ({}, DAILY, 0.0),
+        (BEFORE, {**DAILY, "X-RateLimit-Reset": "9e15"}, LONGEST_HINT_S),
+        # Together
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "12"}, None, 12.0),
+        ({"x-ratelimit-remaining": "7", "x-ratelimit-reset": "12"}, None, None),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "soon"}, None, None),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "-3"}, None, None),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "nan"}, None, None),
+        ({"x-ratelimit-remaining": "0"}, None, None),
+        # What says it plainly counts first.
+        ({**BEFORE, "retry-after": "3"}, DAILY, 3.0),
+        ({}, ["odd"], None),
+    ],
+)
+def test_a_limit_that_is_used_up_says_when_it_begins_anew(
+    headers: dict[str, str], copied: Any, seconds: float | None
+) -> None:
+    error = {"message": "Rate limit exceeded: free-models-per-day", "code": 429, "metadata": {"headers": copied}}
+    classified = OPENAI_COMPATIBLE.classify(429, headers, orjson.dumps({"error": error}))
+    assert (classified.reason, classified.retry_after_s) == (Reason.PROVIDER_RATE_LIMITED, seconds)
+    assert OPENAI_COMPATIBLE.classify(500, headers, b"{}").retry_after_s == (3.0 if "retry-after" in headers else None)

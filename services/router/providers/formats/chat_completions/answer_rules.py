@@ -34,6 +34,12 @@ class AnswerRules:
     errors: ErrorTable = ERRORS
     keeping: Keeping | None = None
 
-    def finish_reason(self, raw: str, *, refused: bool) -> FinishReason:
-        """What the server's word means. A refusal ends with the word for a normal end."""
-        return FinishReason.REFUSAL if refused else self.finish_reasons.get(raw, FinishReason.UNKNOWN)
+    def finish_reason(self, raw: str, *, refused: bool, called: bool) -> FinishReason:
+        """What the server's word means. A refusal ends with the word for a normal end.
+
+        So do calls of tools where the choice demanded them: OpenAI and vLLM say `stop` there.
+        """
+        if refused:
+            return FinishReason.REFUSAL
+        reason = self.finish_reasons.get(raw, FinishReason.UNKNOWN)
+        return FinishReason.TOOL_CALLS if called and reason is FinishReason.STOP else reason

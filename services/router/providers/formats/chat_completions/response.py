@@ -9,7 +9,7 @@ from services.router.providers.base import StreamDecoder
 from services.router.providers.formats.chat_completions.answer_rules import AnswerRules
 from services.router.providers.formats.chat_completions.content import pieces_in, reasoning_in
 from services.router.providers.formats.chat_completions.stream import ChatStreamDecoder
-from services.router.providers.formats.chat_completions.tool_calls import arguments_text, made_id
+from services.router.providers.formats.chat_completions.tool_calls import arguments_text, calls_in, made_id
 from services.router.providers.formats.chat_completions.usage import usage_in
 from services.router.providers.reading.json_values import MAX_FINISH_REASON, Json, load_object, malformed, text
 from services.router.providers.reading.server_sent_events import SERVER_SENT_EVENTS
@@ -46,9 +46,11 @@ def decode_answer(body: bytes, rules: AnswerRules = OPENAI_RULES) -> Answer:
         message = choice["message"]
         finish = text(choice.get("finish_reason") or "")[:MAX_FINISH_REASON]
         refusal = text(message.get("refusal") or "")
+        parts = _parts(message, refusal, answer.get("id"), rules)
+        called = any(isinstance(part, ToolCall) for part in parts)
         return Answer(
-            parts=_parts(message, refusal, answer.get("id"), rules),
-            finish_reason=rules.finish_reason(finish, refused=bool(refusal)),
+            parts=parts,
+            finish_reason=rules.finish_reason(finish, refused=bool(refusal), called=called),
             raw_finish_reason=finish,
             usage=usage_in(answer),
         )
@@ -65,7 +67,7 @@ def _parts(message: Json, refusal: str, answer_id: object, rules: AnswerRules) -
         _add(parts, Reasoning(piece) if is_reasoning else Text(piece))
     if refusal:
         _add(parts, Text(refusal))
-    parts += (_tool_call(index, each, answer_id) for index, each in enumerate(message.get("tool_calls") or ()))
+    parts += (_tool_call(index, each, answer_id) for index, each in enumerate(calls_in(message)))
     if rules.keeping is not None:
         keeper = rules.keeping.keeper()
         keeper.feed(message, reasoning)

@@ -7,7 +7,7 @@ from services.router.domain.errors import ProviderError, Reason
 from services.router.domain.generation import Finished, ProviderEvent, ReasoningDelta, Signature, TextDelta
 from services.router.providers.formats.chat_completions.answer_rules import AnswerRules
 from services.router.providers.formats.chat_completions.content import pieces_in, reasoning_in
-from services.router.providers.formats.chat_completions.tool_calls import ToolCallAssembler
+from services.router.providers.formats.chat_completions.tool_calls import ToolCallAssembler, calls_in
 from services.router.providers.formats.chat_completions.usage import usage_in
 from services.router.providers.reading.json_values import MAX_FINISH_REASON, Json, load_object, malformed, text
 
@@ -43,6 +43,8 @@ class ChatStreamDecoder:
         try:
             if chunk.get("usage") or "x_groq" in chunk:
                 self._count(usage_in(chunk))
+                if error := _error_of_groq(chunk):
+                    raise self._rules.errors.embedded(error)
             for choice in chunk.get("choices") or ():
                 # One answer was asked for; whatever else comes would be mixed into it.
                 if not choice.get("index"):
@@ -68,7 +70,7 @@ class ChatStreamDecoder:
                 events.append(ReasoningDelta("", Signature(mark)))
         except _WRONG:
             raise malformed() from None
-        reason = self._rules.finish_reason(self._finish, refused=self._refused)
+        reason = self._rules.finish_reason(self._finish, refused=self._refused, called=self._calls is not None)
         events.append(Finished(finish_reason=reason, raw_finish_reason=self._finish, usage=self._usage))
         return events
 
@@ -90,7 +92,7 @@ class ChatStreamDecoder:
         if refusal := delta.get("refusal"):
             self._refused = True
             events.append(TextDelta(text(refusal)))
-        if calls := delta.get("tool_calls"):
+        if calls := calls_in(delta):
             if self._calls is None:
                 self._calls = ToolCallAssembler()
             for call in calls:
@@ -99,3 +101,9 @@ class ChatStreamDecoder:
             if choice.get("error"):
                 raise self._rules.errors.embedded(choice["error"])
             self._finish = text(finish)[:MAX_FINISH_REASON]
+
+
+def _error_of_groq(chunk: Json) -> object:
+    """Why Groq stopped a stream before its end: it says so beside the usage; nothing for other chunks."""
+    groq = chunk.get("x_groq")
+    return groq.get("error") if isinstance(groq, dict) else None

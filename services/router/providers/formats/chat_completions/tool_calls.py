@@ -78,6 +78,16 @@ class ToolCallAssembler:
         events.append(ToolCallStarted(index, call_id, self._names[index]))
 
 
+def calls_in(message: Json) -> list[Json]:
+    """The calls in a message or a delta. Some servers still have the one of `function_call`, also beside the others."""
+    if calls := message.get("tool_calls"):
+        if not isinstance(calls, list):
+            raise TypeError("tool calls are a list")
+        return calls
+    call = message.get("function_call")
+    return [{"index": 0, "function": call}] if call else []
+
+
 def arguments_text(arguments: object) -> str:
     """Arguments as text; some servers send the object itself. Raises TypeError."""
     if arguments is None:
