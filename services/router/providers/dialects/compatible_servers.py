@@ -53,6 +53,8 @@ def _switched(
 _ANY_ID = ""
 _NONE_TO_HIGH = _words("none", "low", "medium", "high", "high")
 _LOW_TO_HIGH = _words("low", "low", "medium", "high", "high")
+# For models that refuse to be asked.
+_UNASKED: Mapping[Effort, Fields] = {effort: {} for effort in Effort}
 _THINKING_EFFORTS: Mapping[Effort, Fields] = {
     effort: fields for effort, fields in _LOW_TO_HIGH.items() if effort is not NONE
 }
@@ -98,6 +100,7 @@ SERVERS: Mapping[str, Quirks] = MappingProxyType(
             features=BASIC | features.AUDIO | features.TOP_K,
             # An object is taken for `auto`, without a word.
             named_tool=False,
+            closes_streams=True,
             end_user_field="",
             # Efforts are known to the template of gpt-oss only, which has no switch.
             reasoning=reasoning_by_effort(
@@ -157,11 +160,12 @@ SERVERS: Mapping[str, Quirks] = MappingProxyType(
             required_word="any",
             end_user_field="",
             call_ids=CallIds(pattern=re.compile(r"[a-zA-Z0-9]{9}"), length=9),
-            # "Unexpected role 'user' after role 'tool'".
+            # "Unexpected role 'user' after role 'tool'"; "Unexpected role 'system' after role 'assistant'".
             assistant_after_tools="OK.",
+            systems_first=True,
             # The magistral models always reason and refuse to be asked.
             reasoning=reasoning_by_effort(
-                ("magistral", {effort: {} for effort in Effort}),
+                ("magistral", _UNASKED),
                 (_ANY_ID, _words("none", "high", "high", "high", "high")),
             ),
             answers=_answers({"model_length": FinishReason.LENGTH, "error": FinishReason.ERROR}),
@@ -191,8 +195,14 @@ SERVERS: Mapping[str, Quirks] = MappingProxyType(
             # Its models refuse penalties, those that reason stop texts too.
             features=(BASIC | features.END_USER) & ~(features.PENALTIES | features.STOP),
             output_limit_field="max_completion_tokens",
+            # "Model … does not support parameter reasoningEffort": most think as hard as they do, or not at all.
             reasoning=reasoning_by_effort(
-                ("grok-3-mini", _words("low", "low", "high", "high", "high")), (_ANY_ID, _NONE_TO_HIGH)
+                ("grok-3-mini", _words("low", "low", "high", "high", "high")),
+                ("grok-4.5", _LOW_TO_HIGH),
+                *((refusing, _UNASKED) for refusing in ("grok-3", "grok-4-", "grok-4.1", "grok-4.20", "grok-code")),
+                ("grok-4.", _NONE_TO_HIGH),
+                ("grok-4", _UNASKED),
+                (_ANY_ID, _NONE_TO_HIGH),
             ),
             answers=_answers(),
         ),

@@ -56,6 +56,26 @@ def test_openrouter_s_details_go_back_as_they_came_and_nothing_else_does() -> No
     ]
 
 
+def test_openrouter_s_details_of_parallel_calls_stay_apart() -> None:
+    one, other = (
+        {"type": "reasoning.encrypted", "data": data, "format": "google-gemini-v1", "index": 0, "id": call_id}
+        for data, call_id in (("AAAA", "t1"), ("BBBB", "t2"))
+    )
+    streamed = read_stream(
+        "openrouter", chunk(reasoning_details=[one]), chunk(reasoning_details=[other]), chunk("stop")
+    )
+    whole_answer = read_whole("openrouter", whole("stop", None, content=None, reasoning_details=[one, other]))
+    assert streamed == whole_answer
+    (kept,) = streamed.parts
+    assert isinstance(kept, Reasoning)
+    assert kept.signature == Signature(orjson.dumps([one, other]))
+    # A piece that lacks the id, or repeats it, goes on with the one before.
+    pieces = [one, {"type": "reasoning.encrypted", "data": "CC", "index": 0}, {**one, "data": "DD"}]
+    (joined,) = read_stream("openrouter", *(chunk(reasoning_details=[each]) for each in pieces), chunk("stop")).parts
+    assert isinstance(joined, Reasoning)
+    assert joined.signature == Signature(orjson.dumps([{**one, "data": "AAAACCDD"}]))
+
+
 @pytest.mark.parametrize(
     ("server", "raw", "reason"),
     [

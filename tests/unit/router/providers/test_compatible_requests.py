@@ -153,7 +153,15 @@ OFF, ON = {"enable_thinking": False, "thinking": False}, {"enable_thinking": Tru
             ),
         ),
         ("xai", "grok-4.3", _words("none", "low", "medium", "high", "high")),
+        ("xai", "grok-4.5", _words("low", "low", "medium", "high", "high")),
         ("xai", "grok-3-mini", _words("low", "low", "high", "high", "high")),
+        *(
+            ("xai", model, _efforts({}, {}, {}, {}, {}))
+            for model in (
+                *("grok-3", "grok-4", "grok-4-0709", "grok-4-fast-reasoning", "grok-4-1-fast", "grok-4.1-fast"),
+                *("grok-4.20-reasoning", "grok-code-fast-1"),
+            )
+        ),
         ("together", "openai/gpt-oss-20b", _words("low", "low", "medium", "high", "high")),
         (
             "together",
@@ -244,6 +252,21 @@ def test_mistral_takes_ids_of_nine_and_no_user_right_after_a_tool() -> None:
         CONVERSATION, messages=(Message(Role.ASSISTANT, (ToolCall(id="D681PevKs", name="x", arguments_json="{}"),)),)
     )
     assert sent("mistral", kept)["messages"][0]["tool_calls"][0]["id"] == "D681PevKs"
+
+
+def test_mistral_takes_system_messages_at_the_beginning_only() -> None:
+    rule, other, late = (Message(Role.SYSTEM, (Text(text),)) for text in ("Be kind.", "Be brief.", "Now in verse."))
+    call, results, question = CONVERSATION.messages[1:]
+    said = Message(Role.ASSISTANT, (Text("A cat."),))
+    turns = (rule, other, question, late, said, late, call, results, late)
+    request = replace(CONVERSATION, messages=turns)
+    messages = sent("mistral", request)["messages"]
+    assert [each["role"] for each in messages] == [
+        *("system", "system", "user", "user", "assistant", "user"),
+        *("assistant", "tool", "assistant", "user"),
+    ]
+    assert messages[5]["content"] == messages[9]["content"] == "Now in verse."
+    assert [each["role"] for each in sent("groq", request)["messages"]].count("system") == 5
 
 
 def test_deepseek_gets_its_thoughts_back_with_every_call_and_texts_in_one() -> None:

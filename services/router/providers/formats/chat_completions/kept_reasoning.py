@@ -87,7 +87,10 @@ class ReasoningDetails:
 
 
 class _Details:
-    """A stream brings a detail in pieces, each with the same type and index: their texts belong together."""
+    """A stream brings a detail in pieces, each with the same type and index: their texts belong together.
+
+    Two with ids of their own are two, whatever their index: parallel calls may bring one each.
+    """
 
     __slots__ = ("_details",)
 
@@ -99,7 +102,7 @@ class _Details:
     def feed(self, message: _Json, reasoning: str) -> None:
         for detail in message.get("reasoning_details") or ():
             last = self._details[-1] if self._details else None
-            if last is not None and detail.get("index") is not None and _place(last) == _place(detail):
+            if last is not None and _go_together(last, detail):
                 for name, value in detail.items():
                     both_texts = isinstance(value, str) and isinstance(last.get(name), str)
                     if name in self._TEXTS and both_texts:
@@ -113,5 +116,8 @@ class _Details:
         return orjson.dumps(self._details) if self._details else b""
 
 
-def _place(detail: _Json) -> tuple[object, object]:
-    return detail.get("type"), detail.get("index")
+def _go_together(last: _Json, detail: _Json) -> bool:
+    if detail.get("index") is None or any(detail.get(name) != last.get(name) for name in ("index", "type")):
+        return False
+    ours, theirs = last.get("id"), detail.get("id")
+    return ours is None or theirs is None or ours == theirs

@@ -49,7 +49,9 @@ def encode_messages(messages: Sequence[Message], quirks: Quirks) -> list[_Json]:
         if message.role is Role.ASSISTANT:
             encoded.append(_assistant(message.parts, quirks))
         else:
-            _add_user(encoded, {"role": _ROLES[message.role], "content": _content(message.parts, quirks)}, quirks)
+            late = quirks.systems_first and encoded and encoded[-1]["role"] != "system"
+            role = "user" if late else _ROLES[message.role]
+            _add_user(encoded, {"role": role, "content": _content(message.parts, quirks)}, quirks)
     if left_over:
         _add_user(encoded, {"role": "user", "content": left_over}, quirks)
     return encoded

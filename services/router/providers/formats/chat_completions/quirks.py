@@ -84,9 +84,11 @@ class Quirks:
     OpenAI's part of JSON Schema. `named_tool`: whether one tool can be named; else only this tool is offered, and one
     is required. `json_object`: whether it knows `{"type":"json_object"}`; else a schema of any object is sent.
     `joins_texts`: whether a message of several texts has to be one. `assistant_after_tools`: what the model is made to
-    say between results of tools and the user's next message, where the server lets no user speak there. `image_urls`:
+    say between results of tools and the user's next message, where the server lets no user speak there.
+    `systems_first`: whether it takes system messages at the beginning only; the user says the later ones. `image_urls`:
     whether it fetches images. `end_user_field`, `cache_key_field`: empty where it has none. `tiers`: its words for
-    service tiers. `call_ids`: None where any will do.
+    service tiers. `call_ids`: None where any will do. `closes_streams`: whether it hangs up after each streamed answer
+    without having said so; a call that is already under way on that connection would be lost.
     """
 
     features: int = BASIC
@@ -100,12 +102,14 @@ class Quirks:
     strict_schemas: bool = False
     joins_texts: bool = False
     assistant_after_tools: str = ""
+    systems_first: bool = False
     image_urls: bool = True
     audio_formats: Mapping[str, str] = field(default_factory=lambda: WAV_AND_MP3)
     end_user_field: str = "user"
     cache_key_field: str = ""
     tiers: Mapping[ServiceTier, str] = field(default_factory=lambda: NO_TIERS)
     call_ids: CallIds | None = None
+    closes_streams: bool = False
     reasoning: AskReasoning = openai_reasoning
     answers: ChatAnswers = field(default_factory=ChatAnswers)
 
