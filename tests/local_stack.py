@@ -56,6 +56,9 @@ class LocalStack:
             **{f"GATEHOUSE_{name}_PORT": str(port) for name, port in self.ports.items()},
             "GATEHOUSE_SANDBOX_PACE_MS": "0",
             "COLUMNS": "120",
+            # Who exchanges keys for access tokens.
+            "ROUTER_ENTRA_TOKEN_URL": f"{self.sandbox_url}/entra",
+            "ROUTER_GOOGLE_TOKEN_URL": f"{self.sandbox_url}/google",
             **(environment or {}),
         }
         self._launcher: subprocess.Popen[bytes] | None = None

@@ -5,9 +5,11 @@ import base64
 from collections.abc import Iterable
 from pathlib import Path
 
+import orjson
 import pytest
 from gatehouse import AsyncClient, FailedPrecondition, GatehouseError
 
+from libs.sandbox.dialects.google_tokens import google_service_account
 from tests.local_stack import LocalStack
 
 CANARY = "sk-sandbox-canary-6f1d0c9be27a4853"
@@ -76,6 +78,76 @@ async def test_a_key_is_written_nowhere_and_no_error_says_it(stack: LocalStack) 
     assert places(answer.outcome.operation_id, roots), "the search finds what is there"
     assert places(CANARY, roots) == []
     assert places(SECOND, roots) == []
+
+
+# Keys as each type sends them: in which header, as part of which request for a token.
+TYPES = {
+    "openai": ("/v1", {"api": "responses"}, "sk-sandbox-canary-{}"),
+    "azure_openai": ("/azure", {}, "sk-sandbox-canary-{}"),
+    "azure-entra": (
+        "/azure",
+        {"auth": "entra"},
+        '{{"tenant_id": "contoso", "client_id": "c", "client_secret": "sk-sandbox-canary-{}"}}',
+    ),
+    "anthropic": ("/anthropic", {}, "sk-sandbox-canary-{}"),
+    "gemini": ("/gemini/v1beta", {}, "sk-sandbox-canary-{}"),
+    # The sandbox knows another key of this account, so that there is no token for this one.
+    "gemini-account": ("/gemini/v1beta", {"auth": "service_account"}, google_service_account()),
+    "ollama": ("/ollama", {}, "sk-sandbox-canary-{}"),
+}
+TROUBLES = (
+    "",
+    "status=401 echo_key",
+    "status=400 echo_key",
+    "error_after=2 error_status=400",
+    "garbage",
+    "cut_after=1",
+)
+
+
+def secrets_in(material: str) -> list[str]:
+    """The parts of a key that are secret by themselves."""
+    if not material.startswith("{"):
+        return [material]
+    content = orjson.loads(material)
+    # Of a private key, lines in its middle: all of it stands nowhere in one piece once it was read.
+    return [content["client_secret"]] if "client_secret" in content else content["private_key"].split("\n")[3:6]
+
+
+async def test_keys_of_every_type_are_written_nowhere(stack: LocalStack) -> None:
+    tenant, told, secrets, served = "canary-types", [], [], []
+    async with stack.client(tenant=tenant) as client:
+        for name, (path, options, form) in TYPES.items():
+            type_ = {"azure-entra": "azure_openai", "gemini-account": "gemini"}.get(name, name)
+            material = form if "private_key" in form else form.format(name.replace("_", "-"))
+            secrets += secrets_in(material)
+            key, provider = f"tenants/{tenant}/keys/{name}", f"tenants/{tenant}/providers/{name.replace('_', '-')}"
+            key = key.replace("_", "-")
+            made = await client.keys.create(key, provider_type=type_, origin=stack.sandbox_url, api_key=material)
+            told.append(str(made))
+            await client.providers.create(
+                provider, type=type_, base_url=f"{stack.sandbox_url}{path}", key=key, options=options, max_retries=0
+            )
+            revision = (await client.models.create(f"{provider}/models/sandbox-small")).revision
+            told.append(str(await client.providers.test(provider)))
+            for trouble in TROUBLES:
+                said = f"Hello?{f' [[sandbox {trouble}]]' if trouble else ''}"
+                where = {"provider": name.replace("_", "-"), "model": "sandbox-small", "revision": revision}
+                try:
+                    answer = await client.generate(said, **where)  # type: ignore[arg-type]  # as a call takes them
+                    served.append((name, answer.outcome.operation_id))
+                    async for event in client.stream(said, **where):  # type: ignore[arg-type]
+                        told.append(str(event.raw))
+                except GatehouseError as failure:
+                    told += [str(failure), repr(failure)]
+        told += [str(each) async for each in client.keys.list(f"tenants/{tenant}")]
+        told += [str(each) async for each in client.audit.export(f"tenants/{tenant}")]
+        await stack.records_when(tenant, served[-1][1])
+    assert {name for name, _ in served} == TYPES.keys() - {"gemini-account"}
+    assert [secret for secret in secrets if secret in "".join(told)] == []
+    roots = [stack.layout.root, stack.output_file]
+    assert places(served[-1][1], roots), "the search finds what is there"
+    assert [secret for secret in secrets if places(secret, roots)] == []
 
 
 async def answered(client: AsyncClient) -> bool:
