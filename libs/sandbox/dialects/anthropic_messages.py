@@ -211,6 +211,8 @@ class Reading:
         text_of(block, "tool_use_id", where)
         flag(block, "is_error", where)
         content = block.get("content")
+        if not content and block.get("is_error"):
+            raise wrong(where, "content cannot be empty if `is_error` is true")
         if isinstance(content, str):
             # The short form may be blank.
             self.prompt.text(content)

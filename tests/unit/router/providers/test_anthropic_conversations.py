@@ -141,6 +141,13 @@ def test_neighbours_of_one_role_are_one_turn() -> None:
     ]
 
 
+@pytest.mark.parametrize("parts", [(), (Text("  "),)])
+def test_an_error_says_something(parts: tuple[Text, ...]) -> None:
+    failed = ToolResult(tool_call_id="1", name="get", parts=parts, is_error=True)
+    sent = turns(said(USER, "Go"), said(ASSISTANT, call("1")), said(TOOL, failed))
+    assert sent[-1]["content"] == [answer("1", content="(nothing)", is_error=True)]
+
+
 def test_what_is_blank_is_not_sent() -> None:
     assert turns(said(USER, " ", "a", "\n"), said(ASSISTANT, " "), said(USER, "b")) == [
         {"role": "user", "content": texts("a", "b")}

@@ -30,6 +30,13 @@ def body(kind: str, message: str = "…") -> bytes:
         ),
         (400, "invalid_request_error", LOW_CREDIT, Reason.PROVIDER_BILLING),
         (400, "invalid_request_error", "You have reached your specified API usage limits.", Reason.PROVIDER_BILLING),
+        (
+            400,
+            "invalid_request_error",
+            "You have reached your specified workspace API usage limits.",
+            Reason.PROVIDER_BILLING,
+        ),
+        (400, "invalid_request_error", "This organization has been disabled.", Reason.PROVIDER_KEY_REJECTED),
         (400, "invalid_request_error", "Output blocked by content filtering policy", Reason.CONTENT_REFUSED),
         (401, "authentication_error", "invalid x-api-key", Reason.PROVIDER_KEY_REJECTED),
         (402, "billing_error", "…", Reason.PROVIDER_BILLING),
@@ -50,6 +57,24 @@ def test_every_failure_has_its_class(status: int, kind: str, message: str, reaso
     error = ANTHROPIC.classify(status, {"retry-after": "3"}, body(kind, message))
     assert (error.reason, error.status) == (reason, status)
     assert error.retry_after_s == (None if status == 200 else 3.0)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "code", "reason"),
+    [
+        (429, "rate_limit_error", "enforced_spend_limit_reached", Reason.PROVIDER_BILLING),
+        (429, "rate_limit_error", "contract_spend_limit_reached", Reason.PROVIDER_BILLING),
+        (429, "rate_limit_error", "ramp_limit_exceeded", Reason.PROVIDER_RATE_LIMITED),
+        (400, "invalid_request_error", "organization_on_hold", Reason.PROVIDER_KEY_REJECTED),
+        (400, "invalid_request_error", "something_new", Reason.PROVIDER_INVALID_REQUEST),
+        (429, "rate_limit_error", ["x"], Reason.PROVIDER_RATE_LIMITED),
+    ],
+)
+def test_details_say_more_than_the_type(status: int, kind: str, code: object, reason: Reason) -> None:
+    error = {"type": kind, "message": "…", "details": {"error_code": code}}
+    data = orjson.dumps({"type": "error", "error": error})
+    assert ANTHROPIC.classify(status, {}, data).reason is reason
+    assert ANTHROPIC.classify(200, {}, data).reason is reason
 
 
 def test_only_texts_about_the_request_reach_the_caller() -> None:

@@ -18,6 +18,8 @@ Json = dict[str, Any]
 CACHE_CONTROL: Json = {"type": "ephemeral"}
 """Where the provider's cache should reach to."""
 
+_NOTHING = "(nothing)"
+
 
 def text_block(said: str) -> Json | None:
     """A text."""
@@ -57,6 +59,9 @@ def tool_result_block(result: ToolResult, call_id: str) -> Json:
     content = content_blocks(result.parts)
     if content:
         block["content"] = shortened(content)
+    elif result.is_error:
+        # An error has to say something.
+        block["content"] = _NOTHING
     if result.is_error:
         block["is_error"] = True
     return block
