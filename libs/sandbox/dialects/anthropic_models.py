@@ -10,18 +10,22 @@ from dataclasses import dataclass
 
 _CLAUDE = re.compile(r"claude-(opus|sonnet|haiku|fable|mythos)-(\d)(?:-(\d)(?!\d))?")
 _ALWAYS_THINKING = frozenset({("opus", 5.5), ("fable", 5.0), ("fable", 5.1), ("mythos", 5.0), ("mythos", 5.1)})
-_NO_FORCED_TOOLS = frozenset({("opus", 5.5), ("fable", 5.1), ("mythos", 5.1)})
+_NO_FORCED_TOOLS = frozenset({("opus", 5.5), ("sonnet", 5.5), ("fable", 5.1), ("mythos", 5.1)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """`thinking`: the types it takes. `system_turns`: whether messages may have the role `system`."""
+    """`thinking`: the types it takes. `system_turns`: whether messages may have the role `system`.
+
+    `free_when_adaptive`: whether adaptive thinking goes together with forced tools and sampling.
+    """
 
     thinking: frozenset[str] = frozenset({"enabled", "adaptive", "disabled"})
     sampling: bool = True
     output_schemas: bool = True
     forced_tools: bool = True
     system_turns: bool = True
+    free_when_adaptive: bool = True
 
 
 def model_of(name: str) -> Model:
@@ -45,4 +49,5 @@ def model_of(name: str) -> Model:
         system_turns=(line == "opus" and version >= 4.8)  # noqa: PLR2004 - a version
         or line in {"fable", "mythos"}
         or version == 5.5,  # noqa: PLR2004 - a version
+        free_when_adaptive=version >= 4.8,  # noqa: PLR2004 - a version
     )

@@ -209,23 +209,13 @@ def _thinking(body: Json, model: Model, limit: int, reading: Reading, *, forced:
         raise wrong(f"thinking.{kind}.display", "Input should be 'summarized' or 'omitted'")
     shown = thinking.get("display") != "omitted"
     if kind == "adaptive":
+        if not model.free_when_adaptive:
+            _check_bound(body, forced=forced)
         return _EFFORTS[effort or "high"], shown
     budget = whole_number(thinking.get("budget_tokens"), "thinking.enabled.budget_tokens", _LEAST_BUDGET)
     if budget >= limit:
         raise Refusal(400, "`max_tokens` must be greater than `thinking.budget_tokens`.")
-    _check_budgeted(body, reading, forced=forced)
-    return _THOUGHT_TOKENS, shown
-
-
-def _check_budgeted(body: Json, reading: Reading, *, forced: bool) -> None:
-    if body.get("temperature", 1) != 1:
-        raise Refusal(400, "`temperature` may only be set to 1 when thinking is enabled.")
-    if "top_k" in body:
-        raise Refusal(400, "`top_k` must be unset when thinking is enabled.")
-    if body.get("top_p", 1) < _LEAST_TOP_P:
-        raise Refusal(400, "`top_p` must be greater than or equal to 0.95 or unset when thinking is enabled.")
-    if forced:
-        raise Refusal(400, "Thinking may not be enabled when tool_choice forces tool use.")
+    _check_bound(body, forced=forced)
     if not reading.thinks_first():
         raise Refusal(
             400,
@@ -233,6 +223,18 @@ def _check_budgeted(body: Json, reading: Reading, *, forced: bool) -> None:
             " enabled, a final `assistant` message must start with a thinking block (preceeding the lastmost set of"
             " `tool_use` and `tool_result` blocks).",
         )
+    return _THOUGHT_TOKENS, shown
+
+
+def _check_bound(body: Json, *, forced: bool) -> None:
+    if body.get("temperature", 1) != 1:
+        raise Refusal(400, "`temperature` may only be set to 1 when thinking is enabled or in adaptive mode.")
+    if "top_k" in body:
+        raise Refusal(400, "`top_k` must be unset when thinking is enabled or in adaptive mode.")
+    if body.get("top_p", 1) < _LEAST_TOP_P:
+        raise Refusal(400, "`top_p` must be greater than or equal to 0.95 or unset when thinking is enabled.")
+    if forced:
+        raise Refusal(400, "Thinking may not be enabled when tool_choice forces tool use.")
 
 
 def _sampling(body: Json, model: Model) -> None:

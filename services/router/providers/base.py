@@ -20,6 +20,8 @@ NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 FROM_ORIGIN = "^"
 """What a path begins with that is no continuation of a provider's base URL."""
 
+_LONGEST_NAME = 60
+
 
 class ByteReader(Protocol):
     """Cuts the bytes of a stream into events, whatever the chunks they come in; made anew for each stream.
@@ -82,8 +84,13 @@ class EncodedRequest:
     """A request in a provider's own words.
 
     `path`, percent-encoded where it has to be, is appended to the provider's base URL; `answers` reads what comes
-    back; `headers` are those that only this request needs. `warnings` say to the caller what was left out of it because
-    the provider takes it not with the rest: what it never takes, `features` tells.
+    back; `headers` are those that only this request needs.
+
+    `warnings` tell the caller what the provider does not get, or gets changed or as something weaker, because of the
+    rest of the request: whatever may make the answer another one than was asked for. What comes to the same needs none:
+    other ids and names, the nearest step of effort, bounds of a schema said in words, a word where the format insists
+    on one. (What a provider never takes, `features` tells.) They are at most 16 lines of at most 400 characters, with
+    nothing of the caller's in them.
     """
 
     path: str
@@ -91,6 +98,11 @@ class EncodedRequest:
     answers: AnswerFormat
     headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS)
     warnings: tuple[str, ...] = ()
+
+
+def the_model(provider_model_id: str) -> str:
+    """A model as warnings name it."""
+    return f"the model {provider_model_id[:_LONGEST_NAME]!r}"
 
 
 @dataclass(frozen=True, slots=True)

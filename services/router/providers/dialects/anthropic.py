@@ -89,7 +89,7 @@ class AnthropicDialect:
             stream=stream,
         )
         answers = MessagesAnswers(encoded.answer_tool, provider_model_id)
-        return EncodedRequest("/v1/messages", encoded.body, answers)
+        return EncodedRequest("/v1/messages", encoded.body, answers, warnings=encoded.warnings)
 
     @property
     def embedder(self) -> Embedder | None:

@@ -71,7 +71,7 @@ def thinking(**how: Any) -> Generation:
         ("claude-fable-5-2", Thinking.ADAPTIVE, "", True, False, True, False),
         ("claude-mythos-5-1", Thinking.ADAPTIVE, "", True, False, True, False),
         ("claude-opus-5-5", Thinking.ADAPTIVE, "", True, False, True, False),
-        ("claude-sonnet-5-5", Thinking.ADAPTIVE, "between_tools", True, False, True, True),
+        ("claude-sonnet-5-5", Thinking.ADAPTIVE, "between_tools", True, False, True, False),
         ("claude-haiku-5-5", Thinking.ADAPTIVE, "disabled", True, False, True, True),
         ("claude-opus-latest", Thinking.ADAPTIVE, "", True, False, True, False),
         ("claude-novel-7", Thinking.ADAPTIVE, "disabled", False, False, True, True),

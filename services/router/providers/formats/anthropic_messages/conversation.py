@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Sequence
 from itertools import islice
@@ -38,13 +39,23 @@ _STRANGE = re.compile(r"[^a-zA-Z0-9_-]")
 _THOUGHTS = frozenset({"thinking", "redacted_thinking"})
 
 
+class Change(enum.Flag):
+    """What is left out of a conversation, or becomes something else."""
+
+    FOREIGN_THOUGHTS = enum.auto()
+    IDLE_THOUGHTS = enum.auto()
+    UNANSWERED_CALLS = enum.auto()
+    STRAY_RESULTS = enum.auto()
+    MARKED_INSTRUCTIONS = enum.auto()
+
+
 class Conversation:
     """The messages of a call as turns of `model`. `system_turns`: whether it knows messages of role `system`.
 
-    `tools` are the names of the tools that were called, in order.
+    `tools` are the names of the tools that were called, in order; `changes` what is not as it was said.
     """
 
-    __slots__ = ("_model", "_open", "_system_turns", "_used", "system", "tools", "turns")
+    __slots__ = ("_model", "_open", "_system_turns", "_used", "changes", "system", "tools", "turns")
 
     def __init__(self, messages: Sequence[Message], *, model: str, system_turns: bool) -> None:
         self._model = model
@@ -52,6 +63,7 @@ class Conversation:
         self.system: list[Json] = []
         self.turns: list[Json] = []
         self.tools: dict[str, None] = {}
+        self.changes = Change(0)
         # The ids in use; those of the turn before that wait for a result, with what the caller calls them.
         self._used: set[str] = set()
         self._open: dict[str, str] = {}
@@ -104,7 +116,10 @@ class Conversation:
                 case Text(said):
                     _append(blocks, text_block(said), cached=cached)
                 case Reasoning():
-                    _append(blocks, signatures.block_of(part, self._model), cached=False)
+                    block = signatures.block_of(part, self._model)
+                    _append(blocks, block, cached=False)
+                    if block is None and part.signature is not None:
+                        self.changes |= Change.FOREIGN_THOUGHTS
                 case ToolCall():
                     sent = self._new_id(part.id)
                     begun[sent] = part.id
@@ -132,6 +147,7 @@ class Conversation:
     def _result(self, content: list[Json], result: ToolResult, *, cached: bool) -> None:
         call_id = next((sent for sent, given in self._open.items() if given == result.tool_call_id), None)
         if call_id is None:
+            self.changes |= Change.STRAY_RESULTS
             verb = "failed" if result.is_error else "answered"
             said = Text(f"The tool {result.name} {verb}:")
             for block in content_blocks((said, *(result.parts or (_NOTHING,)))):
@@ -148,6 +164,7 @@ class Conversation:
         """The calls of the assistant's last turn that nothing answered."""
         if not self._open:
             return
+        self.changes |= Change.UNANSWERED_CALLS
         content = self._user_turn()
         for call_id in self._open:
             block = {"type": "tool_result", "tool_use_id": call_id, "content": _NO_RESULT, "is_error": True}
@@ -165,6 +182,7 @@ class Conversation:
             self._begin("system")
             self.turns[-1]["content"] += blocks
         else:
+            self.changes |= Change.MARKED_INSTRUCTIONS
             self._user_turn().extend(map(_marked, blocks))
 
     def _user_has_spoken(self) -> bool:
@@ -177,6 +195,7 @@ class Conversation:
         if self._last_role() == "system":
             # What the assistant said after it came to nothing, so it may not stand here.
             blocks: list[Json] = self.turns.pop()["content"]
+            self.changes |= Change.MARKED_INSTRUCTIONS
             self.turns[-1]["content"].extend(map(_marked, blocks))
         if self._last_role() != "user":
             self._begin("user")
@@ -186,6 +205,7 @@ class Conversation:
     def _close_assistant(self) -> None:
         content = self.turns[-1]["content"]
         while content and content[-1]["type"] in _THOUGHTS:
+            self.changes |= Change.IDLE_THOUGHTS
             content.pop()
         if not content:
             self.turns.pop()

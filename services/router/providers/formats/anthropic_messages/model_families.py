@@ -30,7 +30,8 @@ class Family:
 
     `thinking_off`: the `thinking.type` that turns thinking off; empty where it is always on. `hides_thoughts`: whether
     thoughts are left out unless asked for. `sampling`: temperature, top_p and top_k. `output_schemas`:
-    `output_config.format`. `forced_tools`: tool choices `any` and `tool`. `system_turns`: messages of role `system`.
+    `output_config.format`. `forced_tools`: tool choices `any` and `tool`; `thinks_when_forced`: also while it thinks.
+    `system_turns`: messages of role `system`.
     """
 
     thinking: Thinking = Thinking.ADAPTIVE
@@ -39,6 +40,7 @@ class Family:
     sampling: bool = False
     output_schemas: bool = True
     forced_tools: bool = True
+    thinks_when_forced: bool = True
     system_turns: bool = False
 
 
@@ -46,21 +48,24 @@ UNKNOWN = Family(sampling=True)
 """Models of other names: the ways of the newest ones, but sampling is theirs to refuse."""
 
 _ALWAYS_THINKS = Family(thinking_off="", system_turns=True)
-_MYTHOS_PREVIEW = Family(thinking=Thinking.EITHER, thinking_off="", hides_thoughts=False, sampling=True)
+_BEFORE_4_8 = Family(thinks_when_forced=False)
+_BEFORE_4_7 = replace(_BEFORE_4_8, hides_thoughts=False, sampling=True)
+_MYTHOS_PREVIEW = replace(_BEFORE_4_7, thinking=Thinking.EITHER, thinking_off="")
 
 # The first row that holds the line of a model (None: any) and begins at or below its version counts.
 _ROWS: tuple[tuple[frozenset[str] | None, tuple[int, int], Family], ...] = (
     (frozenset({"opus"}), (5, 5), replace(_ALWAYS_THINKS, forced_tools=False)),
     (frozenset({"fable", "mythos"}), (5, 1), replace(_ALWAYS_THINKS, forced_tools=False)),
     (frozenset({"fable", "mythos"}), (5, 0), _ALWAYS_THINKS),
-    (frozenset({"sonnet"}), (5, 5), Family(thinking_off="between_tools", system_turns=True)),
+    (frozenset({"sonnet"}), (5, 5), Family(thinking_off="between_tools", forced_tools=False, system_turns=True)),
     (frozenset({"haiku"}), (5, 5), Family(system_turns=True)),
     (frozenset({"opus"}), (4, 8), Family(system_turns=True)),
-    (None, (4, 7), Family()),
-    (None, (4, 6), Family(thinking=Thinking.EITHER, hides_thoughts=False, sampling=True)),
-    (None, (4, 5), Family(thinking=Thinking.BUDGET, hides_thoughts=False, sampling=True)),
-    (None, (3, 7), Family(thinking=Thinking.BUDGET, hides_thoughts=False, sampling=True, output_schemas=False)),
-    (None, (0, 0), Family(thinking=Thinking.NONE, hides_thoughts=False, sampling=True, output_schemas=False)),
+    (None, (4, 8), Family()),
+    (None, (4, 7), _BEFORE_4_8),
+    (None, (4, 6), replace(_BEFORE_4_7, thinking=Thinking.EITHER)),
+    (None, (4, 5), replace(_BEFORE_4_7, thinking=Thinking.BUDGET)),
+    (None, (3, 7), replace(_BEFORE_4_7, thinking=Thinking.BUDGET, output_schemas=False)),
+    (None, (0, 0), replace(_BEFORE_4_7, thinking=Thinking.NONE, output_schemas=False)),
 )
 
 _NEWEST = (99, 0)

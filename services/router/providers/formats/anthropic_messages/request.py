@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from services.router.domain.generation import Generation, ServiceTier
+from services.router.domain.generation import Effort, Generation, ServiceTier
 from services.router.providers.formats.anthropic_messages.conversation import Conversation
 from services.router.providers.formats.anthropic_messages.model_families import Family
 from services.router.providers.formats.anthropic_messages.structured_output import StructuredOutput, structured_output
@@ -17,6 +17,12 @@ from services.router.providers.formats.anthropic_messages.tools import (
     forces_a_tool,
     tool_choice,
     tool_definition,
+)
+from services.router.providers.formats.anthropic_messages.warnings import (
+    BLANK_STOPS,
+    Changed,
+    NotThinking,
+    warnings_of,
 )
 
 _Json = dict[str, Any]
@@ -32,14 +38,16 @@ _TIERS = {
 }
 _FIXED_TEMPERATURE = 1.0
 _LEAST_TOP_P = 0.95
+_ONE_CALL = {"disable_parallel_tool_use": True}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedMessages:
-    """The body; `answer_tool` is the tool whose input is the answer, or empty."""
+    """The body; `answer_tool` is the tool whose input is the answer, or empty; `warnings` as in `EncodedRequest`."""
 
     body: bytes
     answer_tool: str
+    warnings: tuple[str, ...]
 
 
 def encode_request(
@@ -47,18 +55,13 @@ def encode_request(
 ) -> EncodedMessages:
     """The body of `POST …/v1/messages`.
 
-    Some things go together with no budget for thinking: forced tools, and sampling but for the highest top_p. A strict
-    call is sent as it is, and the provider says what it refuses; one that lets things be left out loses the budget for
-    a forced tool, and the sampling for the budget.
+    Some things do not go together with thinking: forced tools, for all models before 4.8, and sampling but for the
+    highest top_p. A strict call is sent as it is, and the provider says what it refuses; one that lets things be left
+    out loses the thinking for a forced tool, and the sampling for the thinking.
     """
     limit = output_limit or _DEFAULT_LIMIT
     conversation = Conversation(request.messages, model=provider_model_id, system_turns=family.system_turns)
-    thinking = thinking_request(request.reasoning, family, limit)
-    if thinking.budgeted and (
-        not conversation.opens_with_thoughts or (request.drop_unsupported and forces_a_tool(request))
-    ):
-        # Thoughts of another provider's model are not to be had, and the API takes none for this turn without them.
-        thinking = NOT_SAID
+    thinking, not_thinking = _thinking(request, family, conversation, limit)
     output = structured_output(request, family, called=conversation.tools, thinks=thinking.budgeted)
     body: _Json = {"model": provider_model_id, "max_tokens": limit, "messages": conversation.turns}
     if stream:
@@ -74,12 +77,35 @@ def encode_request(
     output_config = {"effort": thinking.effort, "format": output.format}
     if any(output_config.values()):
         body["output_config"] = {name: value for name, value in output_config.items() if value}
-    _add_sampling(body, request, thinking)
+    bound = _add_sampling(body, request, thinking)
     if request.service_tier is not None:
         body["service_tier"] = _TIERS[request.service_tier]
     if request.end_user:
         body["metadata"] = {"user_id": request.end_user}
-    return EncodedMessages(body=orjson.dumps(body), answer_tool=output.answer_tool)
+    changed = Changed(request=request, thinking=thinking, not_thinking=not_thinking, bound=bound, weaker=output.weaker)
+    return EncodedMessages(
+        body=orjson.dumps(body),
+        answer_tool=output.answer_tool,
+        warnings=warnings_of(changed, conversation.changes, provider_model_id, limit),
+    )
+
+
+def _thinking(
+    request: Generation, family: Family, conversation: Conversation, limit: int
+) -> tuple[ThinkingRequest, NotThinking | None]:
+    """What to ask for, and why less than is wanted."""
+    wanted = request.reasoning
+    thinking = thinking_request(wanted, family, limit)
+    if wanted is None or wanted.effort is Effort.NONE:
+        return thinking, None
+    if not thinking.thinks:
+        return thinking, NotThinking.NO_ROOM
+    if thinking.budgeted and not conversation.opens_with_thoughts:
+        # Thoughts of another provider's model are not to be had, and the API takes none for this turn without them.
+        return NOT_SAID, NotThinking.UNDER_WAY
+    if request.drop_unsupported and forces_a_tool(request) and (thinking.budgeted or not family.thinks_when_forced):
+        return NOT_SAID, NotThinking.FORCED_TOOL
+    return thinking, None
 
 
 def _add_tools(body: _Json, request: Generation, conversation: Conversation, output: StructuredOutput) -> None:
@@ -94,21 +120,33 @@ def _add_tools(body: _Json, request: Generation, conversation: Conversation, out
     if output.tool is not None:
         tools.append(output.tool)
         choice = output.choice or ({"type": "auto"} if left and not offered else choice)
+        if output.choice and offered and request.parallel_tool_calls is False:
+            choice = output.choice | _ONE_CALL
     if tools:
         body["tools"] = tools
         if choice is not None:
             body["tool_choice"] = choice
 
 
-def _add_sampling(body: _Json, request: Generation, thinking: ThinkingRequest) -> None:
-    bound = thinking.budgeted and request.drop_unsupported
-    if request.temperature is not None and not (bound and request.temperature != _FIXED_TEMPERATURE):
-        body["temperature"] = request.temperature
-    if request.top_p is not None and not (bound and request.top_p < _LEAST_TOP_P):
-        body["top_p"] = request.top_p
-    if request.top_k is not None and not bound:
-        body["top_k"] = request.top_k
+def _add_sampling(body: _Json, request: Generation, thinking: ThinkingRequest) -> tuple[str, ...]:
+    """Add what the call says of it; what had to be left out is returned."""
+    bound = thinking.thinks and request.drop_unsupported
+    left_out: tuple[str, ...] = ()
+    for name, value, fits in (
+        ("temperature", request.temperature, request.temperature == _FIXED_TEMPERATURE),
+        ("top_p", request.top_p, request.top_p is not None and request.top_p >= _LEAST_TOP_P),
+        ("top_k", request.top_k, False),
+    ):
+        if value is None:
+            continue
+        if bound and not fits:
+            left_out += (name,)
+        else:
+            body[name] = value
     stops = [stop for stop in request.stop if not (request.drop_unsupported and stop.isspace())]
     if stops:
         # Of white space alone the API takes none.
         body["stop_sequences"] = stops
+    if len(stops) < len(request.stop):
+        left_out += (BLANK_STOPS,)
+    return left_out

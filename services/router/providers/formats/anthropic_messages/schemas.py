@@ -19,6 +19,7 @@ ANY_ARGUMENTS: Json = {"type": "object"}
 _FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"})
 _COMBINATIONS = ("anyOf", "oneOf", "allOf")
 _ANY = ("string", "number", "boolean", "null")
+_SAYING_WHAT = frozenset({"type", "enum", "const", "$ref", "properties", "items", *_COMBINATIONS})
 _NAMED_IN_VAIN = frozenset({"$schema", "$id"})
 
 
@@ -35,6 +36,18 @@ def output_schema(schema_json: str, description: str = "") -> orjson.Fragment:
         return orjson.Fragment(orjson.dumps(closed))
     except (RecursionError, orjson.JSONEncodeError):
         return orjson.Fragment(schema_json)
+
+
+@lru_cache(maxsize=256)
+def narrows(schema_json: str) -> bool:
+    """Whether `output_schema` takes values away: those of objects that may have any names, and those of any kind.
+
+    Objects of which the schema names properties, and does not say whether there are others, count as whole.
+    """
+    try:
+        return _is_open(orjson.loads(schema_json))
+    except RecursionError:
+        return False
 
 
 @lru_cache(maxsize=256)
@@ -63,6 +76,26 @@ def is_object_schema(schema_json: str) -> bool:
     """Whether what it describes can be a tool's input."""
     schema: Json = orjson.loads(schema_json)
     return schema.get("type") == "object"
+
+
+def _is_open(schema: object) -> bool:
+    if not isinstance(schema, dict):
+        return schema is True
+    if not schema.keys() & _SAYING_WHAT:
+        return True
+    kind = schema.get("type")
+    is_map = kind == "object" and not schema.keys() & {"properties", *_COMBINATIONS}
+    others = schema.get("additionalProperties", is_map)
+    if (others is not False and others is not None) or "patternProperties" in schema:
+        return True
+    combined = (each for key in _COMBINATIONS if isinstance(schema.get(key), list) for each in schema[key])
+    named = (*_values(schema.get("properties")), *_values(schema.get("$defs")))
+    items = (schema["items"],) if "items" in schema else ()
+    return any(map(_is_open, (*combined, *named, *items)))
+
+
+def _values(named: object) -> tuple[object, ...]:
+    return tuple(named.values()) if isinstance(named, dict) else ()
 
 
 def _join(merged: Json, variant: object, *, required: bool) -> None:

@@ -18,6 +18,7 @@ _BUDGETS: Mapping[Effort, int] = MappingProxyType(
     {Effort.LOW: 1024, Effort.MEDIUM: 8192, Effort.HIGH: 24_576, Effort.MAX: 32_768}
 )
 _LOW_BUDGET, _MEDIUM_BUDGET = 2048, 16_384
+_ON = frozenset({"enabled", "adaptive"})
 _WORDS: Mapping[Effort, str] = MappingProxyType(
     {Effort.LOW: "low", Effort.MEDIUM: "medium", Effort.HIGH: "high", Effort.MAX: "max"}
 )
@@ -34,6 +35,16 @@ class ThinkingRequest:
     def budgeted(self) -> bool:
         """Whether it is the older way, which goes with no sampling and no forced tools."""
         return self.config is not None and self.config["type"] == "enabled"
+
+    @property
+    def thinks(self) -> bool:
+        """Whether the model is asked to think, either way."""
+        return self.config is not None and self.config["type"] in _ON
+
+    @property
+    def budget(self) -> int:
+        """The budget; 0 for none."""
+        return self.config["budget_tokens"] if self.config is not None and self.budgeted else 0
 
 
 NOT_SAID = ThinkingRequest()
