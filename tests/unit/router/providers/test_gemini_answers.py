@@ -272,3 +272,26 @@ def test_the_buckets_sum_to_the_total(usage: Any, counts: TokenCounts | None) ->
     assert counts == read_usage(usage)
     if counts is not None:
         assert counts.total == usage["totalTokenCount"]
+
+
+@pytest.mark.parametrize(
+    ("part", "what"),
+    [
+        ({"inlineData": {"mimeType": "image/png", "data": "eA=="}}, "An image"),
+        ({"inlineData": {"mimeType": "audio/L16;rate=24000", "data": "eA=="}}, "A sound"),
+        ({"fileData": {"mimeType": "video/mp4", "fileUri": "gs://x"}}, "A video"),
+        ({"inlineData": {"data": "eA=="}}, "A file"),
+    ],
+)
+def test_what_answers_have_no_place_for_is_not_left_out_unsaid(part: Any, what: str) -> None:
+    note = f"[{what} that the model made was left out here.]"
+    answer = decoded({"text": "Look: "}, part, {"text": " Nice?"})
+    assert answer.text == f"Look: {note} Nice?"
+    assert answer == folded(events(chunk({"text": "Look: "}), chunk(part), chunk({"text": " Nice?"}, finish="STOP")))
+
+
+def test_a_mark_on_something_made_is_kept_apart_from_the_note() -> None:
+    part = {"inlineData": {"mimeType": "image/png", "data": "eA=="}, "thoughtSignature": "bWFyaw=="}
+    _, reasoning = decoded(part).parts
+    assert isinstance(reasoning, Reasoning)
+    assert reasoning.signature == Signature(b"0:bWFyaw==")

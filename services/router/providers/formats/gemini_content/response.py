@@ -52,6 +52,7 @@ _FINISH_REASONS: Mapping[str, FinishReason] = MappingProxyType(
         "MISSING_THOUGHT_SIGNATURE": FinishReason.ERROR,
     }
 )
+_MADE: Mapping[str, str] = MappingProxyType({"image": "An image", "audio": "A sound", "video": "A video"})
 _ODD = (KeyError, TypeError, AttributeError, ValueError)
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
@@ -171,6 +172,9 @@ class GeminiStreamDecoder:
             return
         if said:
             events.append(TextDelta(said))
+        made = part.get("inlineData") or part.get("fileData")
+        if made:
+            events.append(TextDelta(_note_of(made)))
         # Also where it stands beside something that is not read here: what follows may need it.
         if signature:
             events.append(ReasoningDelta("", mark_on_text(signature, len(said))))
@@ -188,6 +192,12 @@ class GeminiStreamDecoder:
             ToolCallStarted(index, call_id, self._names.get(name, name), mark(signature) if signature else None)
         )
         events.append(ToolArgumentsDelta(index, orjson.dumps(arguments or {}).decode()))
+
+
+def _note_of(made: Json) -> str:
+    """What stands for something that the model made and answers have no place for."""
+    what = _MADE.get(text(made.get("mimeType") or "").partition("/")[0], "A file")
+    return f"[{what} that the model made was left out here.]"
 
 
 def _folded(events: list[ProviderEvent]) -> tuple[AnswerPart, ...]:
