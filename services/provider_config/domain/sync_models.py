@@ -26,6 +26,8 @@ from services.provider_config.domain.scope_size import model_bytes
 
 _PAGE = 1000
 _MOST_SKIPPED = 100
+# What Ollama calls a model of which no tag is said; its dialect lists such models by both names.
+_USUAL_TAG = ":latest"
 _NO_ID_CHARACTERS = re.compile(r"[^a-z0-9._-]+")
 
 
@@ -111,7 +113,8 @@ class ModelSync:
         listed = tried.finding.model_ids
         present = list(_all_models(transaction, provider))
         known = {model.settings.provider_model_id for model in present}
-        missing = [each for each in listed if each not in known]
+        distinct = _distinct(listed)
+        missing = [each for each, names in distinct.items() if known.isdisjoint(names)]
         added, skipped = _new_models(missing, made, {model.name.model for model in present})
         check_scope_size(transaction, provider.name.owner, grows_by=sum(map(model_bytes, added)))
         revision = 0
@@ -125,7 +128,7 @@ class ModelSync:
             added=added,
             not_listed=_not_listed(present, listed),
             skipped=skipped[:_MOST_SKIPPED],
-            known_count=len(known.intersection(listed)),
+            known_count=len(distinct) - len(missing),
             revision=revision,
         )
 
@@ -138,6 +141,16 @@ def model_id_for(provider_model_id: str) -> str | None:
     """
     made = _NO_ID_CHARACTERS.sub("-", provider_model_id.lower()).lstrip("._-").rstrip("-")
     return made if is_id(made) else None
+
+
+def _distinct(listed: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The models of a list, each with all its names there: `llama3.2` is `llama3.2:latest` too when both are listed."""
+    ids = frozenset(listed)
+    return {
+        each: tuple(name for name in (each, each + _USUAL_TAG) if name in ids)
+        for each in listed
+        if not (each.endswith(_USUAL_TAG) and each.removesuffix(_USUAL_TAG) in ids)
+    }
 
 
 def _new_models(

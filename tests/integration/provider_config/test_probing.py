@@ -337,6 +337,14 @@ class TestSyncing:
         assert set(synced.skipped) == set(strange[1:])
         assert synced.known_count == 1
 
+    async def test_a_model_that_is_listed_with_and_without_its_usual_tag_is_one(self, prober: Prober) -> None:
+        await prober.store.write(add_model("mine", provider_model_id="mine:latest"))
+        names = ("llama", "llama:8b", "llama:latest", "mine", "mine:latest", "only:latest")
+        prober.finds(ProviderTestOutcome.OK, *names)
+        synced = await sync(prober)
+        assert {model.settings.provider_model_id for model in synced.added} == {"llama", "llama:8b", "only:latest"}
+        assert (synced.known_count, list(synced.skipped), list(synced.not_listed)) == (1, [], [])
+
     async def test_at_most_a_hundred_of_those_are_named(self, prober: Prober) -> None:
         prober.finds(ProviderTestOutcome.OK, *("模" * number for number in range(1, 130)))
         assert len((await sync(prober)).skipped) == 100
