@@ -17,6 +17,7 @@ from services.router.domain.generation import (
     Reasoning,
     Signature,
     Text,
+    TextDelta,
     ToolCall,
 )
 from services.router.providers.formats.gemini_content.response import GeminiAnswers
@@ -295,3 +296,14 @@ def test_a_mark_on_something_made_is_kept_apart_from_the_note() -> None:
     _, reasoning = decoded(part).parts
     assert isinstance(reasoning, Reasoning)
     assert reasoning.signature == Signature(b"0:bWFyaw==")
+
+
+def test_an_answer_can_be_blocked_under_way() -> None:
+    blocked = {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}
+    text, end = events(chunk({"text": "Once"}), blocked)
+    assert text == TextDelta("Once")
+    assert isinstance(end, Finished)
+    assert (end.finish_reason, end.raw_finish_reason) == (FinishReason.CONTENT_FILTER, "PROHIBITED_CONTENT")
+    ended = events(chunk({"text": "Once"}, finish="STOP"), blocked)[-1]
+    assert isinstance(ended, Finished)
+    assert ended.finish_reason is FinishReason.STOP

@@ -117,7 +117,7 @@ class GeminiStreamDecoder:
                 if not candidate.get("index"):
                     self._candidate(candidate, events)
             feedback = chunk.get("promptFeedback")
-            if feedback and feedback.get("blockReason") and not self.answered:
+            if feedback and feedback.get("blockReason") and self._finish is None:
                 self.answered = self._blocked = True
                 self._finish = text(feedback["blockReason"])[:MAX_FINISH_REASON]
             if chunk.get("usageMetadata"):
@@ -141,7 +141,7 @@ class GeminiStreamDecoder:
         if self._calls:
             reason = FinishReason.TOOL_CALLS
         elif self._blocked:
-            # The prompt was, and there is no answer at all.
+            # Nothing comes, or nothing more.
             reason = FinishReason.CONTENT_FILTER
         else:
             reason = _FINISH_REASONS.get(raw, FinishReason.UNKNOWN)
