@@ -11,7 +11,7 @@ from services.router.providers.base import NO_HEADERS, NO_OPTIONS, Embedder, Enc
 from services.router.providers.formats.ollama_chat.embeddings import OllamaEmbedder
 from services.router.providers.formats.ollama_chat.errors import ERRORS
 from services.router.providers.formats.ollama_chat.models import decode_models
-from services.router.providers.formats.ollama_chat.request import encode_request
+from services.router.providers.formats.ollama_chat.request import encode_request, misplaces_images
 from services.router.providers.formats.ollama_chat.response import OllamaAnswers, next_call_number
 
 _FEATURES = (
@@ -28,6 +28,10 @@ _FEATURES = (
     | features.TOP_K
     | features.PENALTIES
     | features.DIMENSIONS
+)
+
+_MISPLACED_IMAGES = (
+    "the places of images within a text left out: Ollama shows all images of a message, in order, before its text",
 )
 
 
@@ -85,7 +89,8 @@ class OllamaDialect:
             hide_reasoning=request.reasoning is not None and request.reasoning.hide,
             first_call=next_call_number(request.messages) if request.tools else 0,
         )
-        return EncodedRequest("/api/chat", body, answers)
+        warnings = _MISPLACED_IMAGES if misplaces_images(request.messages) else ()
+        return EncodedRequest("/api/chat", body, answers, warnings=warnings)
 
     @property
     def embedder(self) -> Embedder | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from services.router.domain import features
 from services.router.domain.errors import ProviderError
@@ -27,6 +28,10 @@ from services.router.providers.formats.openai_responses.request import FEATURES,
 from services.router.providers.formats.openai_responses.stream import ResponsesAnswers
 
 _ANSWERS = ResponsesAnswers()
+_NO_THOUGHTS = (
+    "thoughts left out of the answer: OpenAI takes seeds, stop texts, penalties and sound in Chat Completions only, "
+    "which show none"
+)
 _URLS_OF_RESPONSES: frozenset[type[Media]] = frozenset({Image, Document})
 
 
@@ -35,7 +40,7 @@ class OpenAIDialect(ChatCompletionsDialect):
 
     `auto`: Responses for models that take nothing else, and for calls that gain by it: thoughts that come back, or go
     there again. Whatever only Chat Completions can carry (a seed, stop texts, penalties, sound) keeps a call there, so
-    that what `features` promises holds: the model thinks as hard, but shows and keeps no thoughts.
+    that what `features` promises holds: the model thinks as hard, but shows and keeps no thoughts, as a warning says.
     """
 
     __slots__ = ()
@@ -64,15 +69,20 @@ class OpenAIDialect(ChatCompletionsDialect):
     ) -> EncodedRequest:
         """`POST {base_url}/responses` or `POST {base_url}/chat/completions`."""
         if not _speaks_responses(request, options, provider_model_id):
-            return super().encode(
+            encoded = super().encode(
                 request,
                 provider_model_id=provider_model_id,
                 output_limit=output_limit,
                 stream=stream,
                 options=options,
             )
-        body = encode_request(request, provider_model_id=provider_model_id, output_limit=output_limit, stream=stream)
-        return EncodedRequest("/responses", body, _ANSWERS)
+            if options.get("api", "auto") == "auto" and _asks_for_thoughts(request):
+                return replace(encoded, warnings=(*encoded.warnings, _NO_THOUGHTS))
+            return encoded
+        body, warnings = encode_request(
+            request, provider_model_id=provider_model_id, output_limit=output_limit, stream=stream
+        )
+        return EncodedRequest("/responses", body, _ANSWERS, warnings=warnings)
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
         """By OpenAI's error codes, which both formats share, then by status."""

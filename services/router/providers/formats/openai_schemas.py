@@ -15,6 +15,8 @@ from typing import Any
 import orjson
 
 _Schema = dict[str, Any]
+# Warnings, each once, in order.
+_Changes = dict[str, None]
 
 # As many schemas as a busy router sees at a time; each may have 100,000 characters.
 _KEPT = 128
@@ -32,25 +34,40 @@ _FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostnam
 # They say nothing about a value.
 _SILENT = frozenset({"$schema", "$id", "$anchor", "$comment", "$vocabulary", "examples", "deprecated", "readOnly"})
 _NULL: _Schema = {"type": "null"}
+_NULL_FOR_ABSENT = (
+    "optional properties of the JSON Schema left out: OpenAI's strict mode requires all, these come with null instead"
+)
+_CLOSED = "open objects of the JSON Schema left out: OpenAI's strict mode takes named properties only"
 
 
-@lru_cache(maxsize=_KEPT)
 def strict_schema(schema_json: str) -> bytes:
     """The schema as OpenAI's strict mode takes it, as JSON; never raises for JSON. Costs nothing for one seen lately.
 
     A property that may be left out becomes required: as it is where it has a default, else with null as a value.
     """
+    return _strict(schema_json)[0]
+
+
+def strict_warnings(schema_json: str) -> tuple[str, ...]:
+    """What a caller should know of that schema: where answers to it need not fit the one that was asked for."""
+    return _strict(schema_json)[1]
+
+
+@lru_cache(maxsize=_KEPT)
+def _strict(schema_json: str) -> tuple[bytes, tuple[str, ...]]:
     schema = orjson.loads(schema_json)
     if not isinstance(schema, dict):
-        return schema_json.encode()
+        return schema_json.encode(), ()
+    changes: _Changes = {}
     try:
-        return orjson.dumps(_cleaned(_with_root_resolved(schema), 0))
+        cleaned = orjson.dumps(_cleaned(_with_root_resolved(schema), 0, changes))
     except orjson.JSONEncodeError:
         # Deeper than the encoder goes.
-        return schema_json.encode()
+        return schema_json.encode(), ()
+    return cleaned, tuple(changes)
 
 
-def _cleaned(schema: object, depth: int) -> Any:
+def _cleaned(schema: object, depth: int, changes: _Changes) -> Any:
     if not isinstance(schema, dict) or depth > _DEEPEST:
         return schema
     schema = _with_all_of_merged(schema)
@@ -59,13 +76,13 @@ def _cleaned(schema: object, depth: int) -> Any:
     kept = _with_the_rest_in_words(schema)
     for keyword in ("$defs", "definitions"):
         if isinstance(kept.get(keyword), dict):
-            kept[keyword] = {name: _cleaned(each, depth + 1) for name, each in kept[keyword].items()}
+            kept[keyword] = {name: _cleaned(each, depth + 1, changes) for name, each in kept[keyword].items()}
     for keyword in ("anyOf", "allOf"):
         if keyword in kept:
-            kept[keyword] = _each(kept[keyword], depth)
+            kept[keyword] = _each(kept[keyword], depth, changes)
     if "items" in kept:
-        kept["items"] = _cleaned(kept["items"], depth + 1)
-    _close(kept, schema, depth)
+        kept["items"] = _cleaned(kept["items"], depth + 1, changes)
+    _close(kept, schema, depth, changes)
     if "$ref" in kept and len(kept) > 1 and depth:
         # A reference takes nothing beside it.
         kept = {"anyOf": [{"$ref": kept.pop("$ref")}], **kept} if "anyOf" not in kept else kept
@@ -88,36 +105,44 @@ def _with_the_rest_in_words(schema: _Schema) -> _Schema:
     return kept
 
 
-def _each(schemas: object, depth: int) -> object:
-    return [_cleaned(each, depth + 1) for each in schemas] if isinstance(schemas, list) else schemas
+def _each(schemas: object, depth: int, changes: _Changes) -> object:
+    return [_cleaned(each, depth + 1, changes) for each in schemas] if isinstance(schemas, list) else schemas
 
 
-def _close(kept: _Schema, schema: _Schema, depth: int) -> None:
+def _close(kept: _Schema, schema: _Schema, depth: int, changes: _Changes) -> None:
     """No property beyond those named, and all of them required. A map of any names cannot be said: it stays one."""
     properties = kept.get("properties")
     if isinstance(properties, dict):
         required = schema.get("required")
         always = frozenset(name for name in _listed(required) if isinstance(name, str))
         kept["properties"] = {
-            name: _property(each, depth, required=name in always) for name, each in properties.items()
+            name: _property(each, depth, changes, required=name in always) for name, each in properties.items()
         }
         kept["required"] = list(properties)
         if properties or kept.get("additionalProperties") is True:
             kept["additionalProperties"] = False
     if _is_object(kept):
         kept.setdefault("additionalProperties", False)
+    if kept.get("additionalProperties") is False and _was_open(schema):
+        changes[_CLOSED] = None
 
 
-def _property(schema: object, depth: int, *, required: bool) -> object:
-    cleaned = _cleaned(schema, depth + 1)
-    if required or not isinstance(schema, dict) or "default" in schema:
+def _was_open(schema: _Schema) -> bool:
+    """Whether other names were meant: one that merely does not say that there are none was not."""
+    if "patternProperties" in schema:
+        return True
+    return schema.get("additionalProperties", not schema.keys() & {"properties", "anyOf", "allOf"}) is not False
+
+
+def _property(schema: object, depth: int, changes: _Changes, *, required: bool) -> object:
+    cleaned = _cleaned(schema, depth + 1, changes)
+    if required or not isinstance(schema, dict) or "default" in schema or _takes_null(cleaned):
         return cleaned
+    changes[_NULL_FOR_ABSENT] = None
     return _nullable(cleaned)
 
 
 def _nullable(schema: _Schema) -> _Schema:
-    if _takes_null(schema):
-        return schema
     if isinstance(schema.get("anyOf"), list):
         return {**schema, "anyOf": [*schema["anyOf"], _NULL]}
     kind = schema.get("type")

@@ -82,7 +82,7 @@ RESULT = Message(Role.TOOL, (ToolResult(tool_call_id="a", name="get", parts=(Tex
         (
             ReasoningRequest(budget_tokens=9000),
             9000,
-            f"budget of reasoning changed to 8999 tokens: {CLAUDE} takes 1024 at least, and less than the output limit of",
+            f"budget of reasoning changed to 8999 tokens: {CLAUDE} takes 1024 at least, and less than the output limit",
         ),
         (ReasoningRequest(budget_tokens=5), 9000, "budget of reasoning changed to 1024 tokens: "),
     ],

@@ -100,6 +100,24 @@ def test_media_of_results_follow_them_with_where_they_come_from() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("order", "told"), [("ti", 0), ("it", 0), ("tii", 0), ("iit", 0), ("ttii", 0), ("tit", 1), ("iti", 1), ("titi", 1)]
+)
+def test_images_lose_their_places_only_with_a_word(order: str, told: int) -> None:
+    parts = tuple(Text("See") if each == "t" else Image(data=b"x", media_type="image/png") for each in order)
+    request = Generation(messages=(Message(Role.USER, (Text("Hi"),)), Message(Role.USER, parts)))
+    warnings = OLLAMA.encode(request, provider_model_id="m", output_limit=9, stream=False).warnings
+    assert len(warnings) == told
+    assert all(each.startswith("the places of images within a text left out: ") for each in warnings)
+
+
+@pytest.mark.parametrize("effort", Effort)
+@pytest.mark.parametrize("model", ["qwen3", "gpt-oss"])
+def test_the_nearest_step_of_effort_is_nothing_to_tell(effort: Effort, model: str) -> None:
+    request = saying(reasoning=ReasoningRequest(effort=effort))
+    assert OLLAMA.encode(request, provider_model_id=model, output_limit=9, stream=False).warnings == ()
+
+
 def test_reasoning_is_not_sent_back() -> None:
     said = Message(Role.ASSISTANT, (Reasoning("Hm", Signature(b"x")), Text("Hello")))
     assert encoded(Generation(messages=(said,)))["messages"] == [{"role": "assistant", "content": "Hello"}]

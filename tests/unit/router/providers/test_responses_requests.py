@@ -30,7 +30,7 @@ HELLO = Message(Role.USER, (Text("Hello"),))
 
 def encoded(*messages: Message, model: str = "sandbox-small", **fields: Any) -> Json:
     request = Generation(messages=messages or (HELLO,), **fields)
-    body: Json = orjson.loads(encode_request(request, provider_model_id=model, output_limit=99, stream=False))
+    body: Json = orjson.loads(encode_request(request, provider_model_id=model, output_limit=99, stream=False)[0])
     return body
 
 
@@ -177,7 +177,7 @@ def test_tiers_have_openai_s_names(tier: ServiceTier, word: str) -> None:
 
 @given(conversations(["images", "audio", "documents"], ["images", "documents", "audio"]), st.booleans())
 def test_every_conversation_encodes(request: Generation, stream: bool) -> None:
-    body = encode_request(request, provider_model_id="gpt-5.4", output_limit=None, stream=stream)
+    body, _ = encode_request(request, provider_model_id="gpt-5.4", output_limit=None, stream=stream)
     assert orjson.loads(body)["input"]
 
 

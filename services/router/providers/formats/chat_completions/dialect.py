@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from services.router.domain.errors import ProviderError
 from services.router.domain.generation import Generation, Image, Media
-from services.router.providers.base import NO_OPTIONS, Embedder, EncodedRequest, Options, TokenRequest
+from services.router.providers.base import NO_HEADERS, NO_OPTIONS, Embedder, EncodedRequest, Options, TokenRequest
 from services.router.providers.formats.chat_completions.errors import ERRORS
 from services.router.providers.formats.chat_completions.models import decode_models
 from services.router.providers.formats.chat_completions.quirks import Quirks
 from services.router.providers.formats.chat_completions.request import encode_request
+from services.router.providers.formats.chat_completions.warnings import warnings_of
 from services.router.providers.reading.error_table import ErrorTable
 
+_CLOSE: Mapping[str, str] = MappingProxyType({"Connection": "close"})
 _IMAGES: frozenset[type[Media]] = frozenset({Image})
 _NO_MEDIA: frozenset[type[Media]] = frozenset()
 
@@ -86,7 +89,9 @@ class ChatCompletionsDialect:
             stream=stream,
             options=options,
         )
-        return EncodedRequest(self.path(provider_model_id, options), body, quirks.answers)
+        path, warnings = self.path(provider_model_id, options), warnings_of(request, quirks)
+        headers = _CLOSE if stream and quirks.closes_streams else NO_HEADERS
+        return EncodedRequest(path, body, quirks.answers, headers, warnings)
 
     def models_path(self, options: Options) -> str:
         """`GET {base_url}/models`."""

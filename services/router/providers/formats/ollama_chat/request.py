@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 import orjson
 
@@ -27,6 +28,8 @@ from services.router.domain.generation import (
 from services.router.providers.base import Options
 from services.router.providers.reading.json_values import Json
 
+# Of so many parts none can stand between two others.
+_TOO_FEW = 2
 _NO_PARAMETERS: Json = {"type": "object", "properties": {}}
 # The models that take words for how much they think, and cannot but think.
 _THINKS_IN_LEVELS = "gpt-oss"
@@ -63,6 +66,16 @@ def encode_request(
         body["options"] = settings
     body |= kept_alive(options)
     return orjson.dumps(body)
+
+
+def misplaces_images(messages: Iterable[Message]) -> bool:
+    """Whether a message has images between texts, or texts between images: all its images come before all its text."""
+    return any(len(message.parts) > _TOO_FEW and _alternates(message) for message in messages)
+
+
+def _alternates(message: Message) -> bool:
+    kinds = [isinstance(part, Image) for part in message.parts if isinstance(part, Text | Image)]
+    return sum(one is not other for one, other in pairwise(kinds)) > 1
 
 
 def load_settings(options: Options) -> Json:

@@ -59,7 +59,7 @@ def input_items(messages: Iterable[Message], *, say_json: bool) -> list[_Json]:
     if say_json and not said:
         # The instructions do not count with OpenAI: it refuses the call.
         items.insert(0, {"type": "message", "role": "developer", "content": _ANSWER_IN_JSON})
-    return _without_lonely_thoughts(items)
+    return items
 
 
 class _CallIds:
@@ -93,7 +93,7 @@ def _short(call_id: str) -> str:
     return f"call_{hashlib.blake2b(call_id.encode(errors='replace'), digest_size=16).hexdigest()}"
 
 
-def _without_lonely_thoughts(items: list[_Json]) -> list[_Json]:
+def without_lonely_thoughts(items: list[_Json]) -> list[_Json]:
     """OpenAI refuses thoughts that nothing follows which came of them, as when an answer was cut off amid them."""
     kept: list[_Json] = []
     leads_on = False

@@ -22,8 +22,12 @@ from services.router.domain.generation import (
     ToolChoice,
 )
 from services.router.providers.formats.openai_models import effort_word, facts_of
-from services.router.providers.formats.openai_responses.items import input_items, leading_instructions
-from services.router.providers.formats.openai_schemas import strict_schema
+from services.router.providers.formats.openai_responses.items import (
+    input_items,
+    leading_instructions,
+    without_lonely_thoughts,
+)
+from services.router.providers.formats.openai_schemas import strict_schema, strict_warnings
 
 _Json = dict[str, Any]
 
@@ -43,6 +47,7 @@ FEATURES = (
 )
 """What the format carries: no seed, no stop texts, no penalties, no top_k, no sound."""
 
+_LONELY_THOUGHTS = "reasoning left out: thoughts of earlier answers led to nothing, and OpenAI takes none of these"
 _NO_PARAMETERS = orjson.Fragment(b'{"type":"object","properties":{}}')
 _TIERS: Mapping[ServiceTier, str] = {
     ServiceTier.AUTO: "auto",
@@ -52,12 +57,16 @@ _TIERS: Mapping[ServiceTier, str] = {
 }
 
 
-def encode_request(request: Generation, *, provider_model_id: str, output_limit: int | None, stream: bool) -> bytes:
-    """The body of `POST …/responses`. Nothing is stored at the provider: each call brings all it needs."""
+def encode_request(
+    request: Generation, *, provider_model_id: str, output_limit: int | None, stream: bool
+) -> tuple[bytes, tuple[str, ...]]:
+    """The body of `POST …/responses`, and warnings. Nothing is stored at the provider: a call brings all it needs."""
     instructions, rest = leading_instructions(request.messages)
+    said = input_items(rest, say_json=isinstance(request.response_format, JsonFormat))
+    items = without_lonely_thoughts(said)
     body: _Json = {
         "model": provider_model_id,
-        "input": input_items(rest, say_json=isinstance(request.response_format, JsonFormat)),
+        "input": items,
         "store": False,
     }
     if instructions:
@@ -74,7 +83,14 @@ def encode_request(request: Generation, *, provider_model_id: str, output_limit:
         body["text"] = {"format": _format(request.response_format)}
     _add_tools(body, request)
     _add_options(body, request)
-    return orjson.dumps(body)
+    warnings = _of_schema(request.response_format)
+    if len(items) < len(said):
+        warnings += (_LONELY_THOUGHTS,)
+    return orjson.dumps(body), warnings
+
+
+def _of_schema(wanted: ResponseFormat | None) -> tuple[str, ...]:
+    return strict_warnings(wanted.schema_json) if isinstance(wanted, JsonSchemaFormat) and wanted.strict else ()
 
 
 def _wants_signatures(request: Generation, provider_model_id: str) -> bool:
