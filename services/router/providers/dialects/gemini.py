@@ -83,11 +83,12 @@ class GeminiDialect:
     ) -> EncodedRequest:
         """`POST {base_url}/models/{model}:generateContent`, for a stream `:streamGenerateContent?alt=sse`."""
         method = "streamGenerateContent?alt=sse" if stream else "generateContent"
-        body = encode_request(request, provider_model_id=provider_model_id, output_limit=output_limit, options=options)
-        names = renamed_functions(request)
-        return EncodedRequest(
-            f"{model_path(provider_model_id)}:{method}", body, GeminiAnswers(names) if names else _ANSWERS
+        body, warnings = encode_request(
+            request, provider_model_id=provider_model_id, output_limit=output_limit, options=options
         )
+        names = renamed_functions(request)
+        answers = GeminiAnswers(names) if names else _ANSWERS
+        return EncodedRequest(f"{model_path(provider_model_id)}:{method}", body, answers, warnings=warnings)
 
     @property
     def embedder(self) -> Embedder | None:

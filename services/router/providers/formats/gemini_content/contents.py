@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import enum
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from posixpath import splitext
@@ -60,8 +61,16 @@ def system_parts(messages: Sequence[Message]) -> list[_Json]:
     ]
 
 
-def contents(messages: Sequence[Message], family: Family) -> list[_Json]:
-    """The turns of user and model; neighbours of the same role are one.
+class Change(enum.Flag):
+    """What becomes something else in a conversation."""
+
+    UNANSWERED_CALLS = enum.auto()
+    STRAY_RESULTS = enum.auto()
+    MOVED_INSTRUCTIONS = enum.auto()
+
+
+def contents(messages: Sequence[Message], family: Family) -> tuple[list[_Json], Change]:
+    """The turns of user and model, and what is changed in them; neighbours of the same role are one.
 
     Gemini refuses a function call without exactly one response right after it: a call that was never answered gets one
     that says so, and a result of no call of the turn before it becomes text. The responses stand in a turn of their
@@ -74,15 +83,19 @@ def contents(messages: Sequence[Message], family: Family) -> list[_Json]:
             conversation.model(_model_parts(message.parts))
         elif message.role is not Role.SYSTEM:
             conversation.user(message.parts)
-    return conversation.ended()
+        elif conversation.began:
+            # All instructions go to the head.
+            conversation.changes |= Change.MOVED_INSTRUCTIONS
+    return conversation.ended(), conversation.changes
 
 
 class _Conversation:
     """Turns under way."""
 
-    __slots__ = ("_calls", "_family", "_open", "_responses", "_said", "_turns")
+    __slots__ = ("_calls", "_family", "_open", "_responses", "_said", "_turns", "changes")
 
     def __init__(self, family: Family) -> None:
+        self.changes = Change(0)
         self._family = family
         self._turns: list[_Json] = []
         # The calls of the model's last turn; the places of those that wait for a result, by their ids; the responses
@@ -92,6 +105,11 @@ class _Conversation:
         self._responses: dict[int, _Json] = {}
         # What the user says beside results.
         self._said: list[_Json] = []
+
+    @property
+    def began(self) -> bool:
+        """Whether anybody has said anything."""
+        return bool(self._turns or self._said or self._responses)
 
     def model(self, parts: list[_Json]) -> None:
         """What the model said."""
@@ -143,6 +161,7 @@ class _Conversation:
             place = places.popleft()
             self._responses[place] = _function_response(result, self._calls[place], self._family, self._said)
             return
+        self.changes |= Change.STRAY_RESULTS
         verb = "failed" if result.is_error else "answered"
         self._said.append({"text": f"The tool {result.name} {verb}: {result.text or _NOTHING}"})
         for part in result.parts:
@@ -151,6 +170,8 @@ class _Conversation:
 
     def _close_user_turn(self) -> None:
         if self._calls:
+            if len(self._responses) < len(self._calls):
+                self.changes |= Change.UNANSWERED_CALLS
             parts = [self._responses.get(place) or _no_response(call) for place, call in enumerate(self._calls)]
             self._turns.append({"role": "user", "parts": parts})
         if self._said:

@@ -21,6 +21,7 @@ from services.router.providers.formats.gemini_content.contents import BEGINNING,
 from services.router.providers.formats.gemini_content.function_names import wire_name
 from services.router.providers.formats.gemini_content.schemas import cleaned_answer_schema, cleaned_parameters
 from services.router.providers.formats.gemini_content.thinking import Family, family_of, thinking_config
+from services.router.providers.formats.gemini_content.warnings import warnings_of
 
 _Json = dict[str, Any]
 
@@ -29,14 +30,16 @@ _TIERS = {ServiceTier.STANDARD: "standard", ServiceTier.FLEX: "flex", ServiceTie
 _JSON_TYPE = "application/json"
 
 
-def encode_request(request: Generation, *, provider_model_id: str, output_limit: int | None, options: Options) -> bytes:
-    """The body, the same for a stream.
+def encode_request(
+    request: Generation, *, provider_model_id: str, output_limit: int | None, options: Options
+) -> tuple[bytes, tuple[str, ...]]:
+    """The body, the same for a stream, and warnings.
 
     Older models take no form of an answer beside functions: it is said to them in words, unless no function is to be
     called.
     """
     family = family_of(provider_model_id, options)
-    turns = contents(request.messages, family)
+    turns, changes = contents(request.messages, family)
     instructions = system_parts(request.messages)
     tools, form = request.tools, request.response_format
     if tools and form is not None and not family.json_with_tools:
@@ -63,7 +66,9 @@ def encode_request(request: Generation, *, provider_model_id: str, output_limit:
     if request.service_tier in _TIERS:
         # The best the account has is what comes without it.
         body["serviceTier"] = _TIERS[request.service_tier]
-    return orjson.dumps(body)
+    in_words = form is not request.response_format
+    thinking = config.get("thinkingConfig")
+    return orjson.dumps(body), warnings_of(request, changes, thinking, provider_model_id, in_words=in_words)
 
 
 def renamed_functions(request: Generation) -> dict[str, str]:
