@@ -67,7 +67,7 @@ def model_to_pb(visible: VisibleModel) -> pb.AvailableModel:
         is_default=provider.usual_model is not None and provider.usual_model.id == model.id,
         context_tokens=model.context_tokens,
         max_output_tokens=model.max_output_tokens,
-        capabilities=[name for name in CAPABILITY_NAMES if getattr(model.capabilities, name)],
+        capabilities=[name for bit, name in enumerate(CAPABILITY_NAMES) if visible.abilities & (1 << bit)],
     )
     if obstacle is not None:
         message.cause, message.description = obstacle.cause.value, obstacle.description

@@ -7,14 +7,18 @@ import pytest
 from libs.core.errors import FailedPrecondition
 from libs.core.money import TokenCounts
 from libs.core.resource_names import Owner
+from services.router.api.explanations import model_to_pb
 from services.router.domain.condition import BreakerState
 from services.router.domain.configuration import Capabilities
 from services.router.domain.errors import Reason
+from services.router.domain.explain import Explainer
+from services.router.domain.features import ALL, DOCUMENTS
 from services.router.domain.generation import Image, Message, Role, Tool
 from services.router.domain.health import TargetHealth
 from services.router.domain.ports import KeyState
 from services.router.domain.preference import Preferences, Profile
 from services.router.domain.routing.causes import Cause
+from services.router.domain.routing.usability import ProviderTypes
 from tests.unit.router.fakes import (
     PRICE,
     FakeConfig,
@@ -281,6 +285,22 @@ async def test_how_the_platform_s_providers_do_is_for_those_they_may_serve(
     world.health.enter((common.name, "small", common.key), 1.0)
     report = await world.explainer().health(context())
     assert [each.key[0] for each in report.targets] == ([common.name] if told else [])
+
+
+async def test_models_are_listed_with_what_their_provider_s_api_carries() -> None:
+    can = Capabilities(streaming=True, tools=False, json_schema=False, images=False, documents=True)
+    world = world_of(
+        provider("one", models=[model(capabilities=can)]),
+        provider("two", models=[model(capabilities=can)], provider_type="gone"),
+    )
+    planner = world.planner()
+    planner.types = ProviderTypes(
+        known=frozenset({"openai"}), keyless=frozenset(), features={"openai": lambda *_: ALL & ~DOCUMENTS}
+    )
+    explainer = Explainer(planner=planner, config=world.config, keys=world.key_states)
+    page = await explainer.models(context(), usable_only=False, after=None, at_most=50)
+    told = {each.provider.id: list(model_to_pb(each).capabilities) for each in page.models}
+    assert told == {"one": ["streaming"], "two": ["streaming", "documents"]}, "of a type that is gone nobody knows"
 
 
 async def test_what_the_first_target_would_not_be_sent_is_told() -> None:

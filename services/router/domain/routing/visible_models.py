@@ -22,11 +22,15 @@ _NO_REQUEST = Generation(messages=())
 
 
 class VisibleModel(NamedTuple):
-    """A model of a provider that the caller may see; `obstacle` is None where a call that names it would be sent."""
+    """A model of a provider that the caller may see; `obstacle` is None where a call that names it would be sent.
+
+    `abilities` is the mask of what it can do through its provider's API.
+    """
 
     place: Place
     provider: Provider
     model: Model
+    abilities: int
     obstacle: Obstacle | None
 
 
@@ -71,7 +75,11 @@ def visible_models(
             obstacle = candidates.rejected[-1].obstacle if len(candidates.rejected) > before else None
             # Named by itself, a target that rests is tried all the same.
             obstacle = None if obstacle is not None and obstacle.mendable else obstacle
-            yield VisibleModel(place, provider, model, obstacle)
+            abilities = model.capabilities.mask
+            # Of a type that is not there any more nobody can say what it carries.
+            if provider.type in circumstances.types.known:
+                abilities &= circumstances.types.features_of(provider, model)
+            yield VisibleModel(place, provider, model, abilities, obstacle)
 
 
 def _ranked(fleets: Sequence[Fleet], start: int) -> Iterator[tuple[int, Provider]]:
