@@ -141,6 +141,7 @@ class Call(Generic[RequestT]):
                 key=key,
                 reference=attempt.reference,
                 media_by_url=self._plan.size.by_url,
+                tenant=self._context.tenant,
             )
             return attempt, dispatch
 

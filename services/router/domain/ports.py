@@ -155,7 +155,7 @@ class Dispatch(Generic[RequestT]):
     """One attempt as the providers' session needs it.
 
     `reference` names it to the provider: `operation/attempt`. `output_limit` None sends no limit. `media_by_url`: the
-    request may name media by URL, which not every provider fetches itself.
+    request may name media by URL, which not every provider fetches itself; `tenant` is whose call it is.
     """
 
     target: Target
@@ -164,6 +164,7 @@ class Dispatch(Generic[RequestT]):
     key: Secret | None
     reference: str
     media_by_url: bool = False
+    tenant: str = ""
 
 
 class ProviderStream(Protocol):

@@ -27,7 +27,7 @@ from services.router.domain.generation import (
     ToolCall,
     ToolResult,
 )
-from services.router.providers.http.media import MediaFetcher, MediaLimits
+from services.router.providers.http.media import MediaFetcher, MediaLimits, Room
 from services.router.providers.http.media_types import Item
 from services.router.providers.http.vetted_http import VettedHttp
 from tests.integration.router_providers.wire import (
@@ -76,16 +76,23 @@ async def fetcher(
         await lookup.close()
 
 
-async def fetched(running: MediaFetcher, *parts: Item, within_s: float = 10.0) -> tuple[object, ...]:
+async def fetched(
+    running: MediaFetcher, *parts: Item, within_s: float = 10.0, tenant: str = "acme"
+) -> tuple[object, ...]:
+    with running.room(tenant) as room:
+        return await fetched_into(running, room, *parts, within_s=within_s)
+
+
+async def fetched_into(running: MediaFetcher, room: Room, *parts: Item, within_s: float = 10.0) -> tuple[object, ...]:
     deadline = asyncio.get_running_loop().time() + within_s
-    request = await running.fetch(showing(*parts), NOTHING, deadline=deadline)
+    request = await running.fetch(showing(*parts), NOTHING, room, deadline=deadline)
     return request.messages[0].parts[1:]
 
 
-async def problem(running: MediaFetcher, *parts: Item, within_s: float = 10.0) -> str:
+async def problem(running: MediaFetcher, *parts: Item, within_s: float = 10.0, tenant: str = "acme") -> str:
     """What the caller is told, which never holds more of a URL than its host."""
     with pytest.raises(ProviderError) as caught:
-        await fetched(running, *parts, within_s=within_s)
+        await fetched(running, *parts, within_s=within_s, tenant=tenant)
     error = caught.value
     assert (error.reason, error.sent, error.status) == (Reason.MEDIA_NOT_FETCHED, False, 0)
     assert SECRET not in "".join(traceback.format_exception(error))
@@ -162,9 +169,9 @@ async def test_each_url_is_fetched_once_and_stands_wherever_it_stood() -> None:
             )
         )
         deadline = asyncio.get_running_loop().time() + 5
-        changed = await running.fetch(request, NOTHING, deadline=deadline)
+        changed = await running.fetch(request, NOTHING, running.room("acme"), deadline=deadline)
         assert len(host.exchanges) == 1
-        assert await running.fetch(request, frozenset({Image}), deadline=deadline) is request
+        assert await running.fetch(request, frozenset({Image}), running.room("acme"), deadline=deadline) is request
     seen = Image(data=PNG, media_type="image/png")
     assert changed.messages == (
         Message(Role.USER, (seen, Text("Hi"), seen), breakpoints=(1,)),
@@ -387,6 +394,39 @@ async def test_all_media_of_a_call_together_are_bounded() -> None:
         images = [Image(url=f"{host.url}/{number}") for number in range(3)]
         assert len(await fetched(running, *images[:2])) == 2
         assert "is too large together with the others" in await problem(running, *images)
+
+
+async def test_what_all_calls_hold_is_bounded_and_a_tenant_s_share_of_it() -> None:
+    few = MediaLimits(held_bytes=3000, tenant_bytes=2000)
+    async with serving(answer_with(PNG + bytes(635))) as host, fetcher(limits=few) as running:
+        image = Image(url=f"{host.url}/a")
+        with running.room("acme") as first, running.room("acme") as second:
+            for room in (first, second):
+                await fetched_into(running, room, image)
+            assert "too many others are on their way; try again later" in await problem(running, image)
+            with running.room("other") as third:
+                await fetched_into(running, third, image)
+                # All that there is room for is held.
+                assert "too many others are on their way" in await problem(running, image, tenant="third")
+        assert len(await fetched(running, image)) == 1
+        assert not running._held
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_room_is_held_until_the_provider_answers_and_given_back_however_that_ends(stream: bool) -> None:
+    held: list[int] = []
+
+    async def answer(exchange: Exchange) -> None:
+        held.append(running._held["acme"])
+        await exchange.send(whole(b"", 500))
+
+    async with serving(answer_with(PNG)) as host, fetcher() as running, open_session() as session:
+        session._media = running
+        async with serving(answer) as provider:
+            call = dispatch(provider.url, showing(Image(url=f"{host.url}/a")), dialect="ollama")
+            await failure(session, replace(call, tenant="acme"), stream=stream)
+    assert held == [len(PNG)]
+    assert not running._held
 
 
 async def test_few_are_fetched_at_a_time_and_the_first_failure_ends_the_others() -> None:

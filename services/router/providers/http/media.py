@@ -7,8 +7,10 @@ resolves to, every redirect. Nothing of the provider's goes along: no key, no co
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Self
 from urllib.parse import urljoin
 
 import aiohttp
@@ -28,10 +30,16 @@ _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "gateh
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaLimits:
-    """Bounds of what is fetched for one attempt: as many bytes as a call may bring along itself."""
+    """Bounds of what is fetched for one attempt: as many bytes as a call may bring along itself.
+
+    `held_bytes` is what all attempts together may hold until their providers answer, several times as much in memory;
+    `tenant_bytes` one tenant's: a call of some hundred bytes can ask for as much as it likes.
+    """
 
     item_bytes: int = 20 * _MIB
     total_bytes: int = 32 * _MIB
+    held_bytes: int = 512 * _MIB
+    tenant_bytes: int = 256 * _MIB
     total_s: float = 30.0
     connect_s: float = 5.0
     at_once: int = 4
@@ -42,19 +50,37 @@ class _Unfit(Exception):
     """Why something was not fetched, as the end of a sentence about it."""
 
 
-class _Room:
-    """What the media of one attempt may still take, in bytes."""
+class Room:
+    """Room for the media of one attempt, given back at the end of the `with`."""
 
-    __slots__ = ("left",)
+    __slots__ = ("_held", "_left", "_limits", "_taken", "_tenant")
 
-    def __init__(self, left: int) -> None:
-        self.left = left
+    def __init__(self, limits: MediaLimits, held: Counter[str], tenant: str) -> None:
+        self._limits = limits
+        self._held = held
+        self._tenant = tenant
+        self._left = limits.total_bytes
+        self._taken = 0
 
     def take(self, size: int) -> None:
-        """Use some. Raises _Unfit."""
-        self.left -= size
-        if self.left < 0:
+        """Use some bytes. Raises _Unfit."""
+        self._left -= size
+        if self._left < 0:
             raise _Unfit("is too large together with the others")
+        self._taken += size
+        self._held[self._tenant] += size
+        # There are few with media on their way, so that adding up costs less than a second book.
+        if self._held[self._tenant] > self._limits.tenant_bytes or self._held.total() > self._limits.held_bytes:
+            raise _Unfit("cannot be fetched just now, for too many others are on their way; try again later")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held[self._tenant] -= self._taken
+        self._taken = 0
+        if not self._held[self._tenant]:
+            del self._held[self._tenant]
 
 
 class MediaFetcher:
@@ -63,8 +89,16 @@ class MediaFetcher:
     def __init__(self, http: VettedHttp, limits: MediaLimits = MediaLimits()) -> None:
         self._http = http
         self._limits = limits
+        # Bytes by tenant.
+        self._held: Counter[str] = Counter()
 
-    async def fetch(self, request: Generation, taken: frozenset[type[Media]], *, deadline: float) -> Generation:
+    def room(self, tenant: str) -> Room:
+        """Room for an attempt of `tenant`, to be held until the provider has answered."""
+        return Room(self._limits, self._held, tenant)
+
+    async def fetch(
+        self, request: Generation, taken: frozenset[type[Media]], room: Room, *, deadline: float
+    ) -> Generation:
         """`request` with the bytes of all media by URL but those of the kinds in `taken`.
 
         Raises ProviderError `MEDIA_NOT_FETCHED`, with a message that names the host and what is wrong, also when they
@@ -75,11 +109,11 @@ class MediaFetcher:
         if not wanted:
             return request
         deadline = min(deadline, asyncio.get_running_loop().time() + self._limits.total_s)
-        fetched = await self._all(wanted, deadline)
+        fetched = await self._all(wanted, room, deadline)
         return replace(request, messages=tuple(_replaced(message, fetched) for message in request.messages))
 
-    async def _all(self, wanted: Iterable[Item], deadline: float) -> Mapping[Part, Item]:
-        room, gate = _Room(self._limits.total_bytes), asyncio.Semaphore(self._limits.at_once)
+    async def _all(self, wanted: Iterable[Item], room: Room, deadline: float) -> Mapping[Part, Item]:
+        gate = asyncio.Semaphore(self._limits.at_once)
 
         async def fetched(media: Item) -> Item | ProviderError:
             async with gate:
@@ -100,7 +134,7 @@ class MediaFetcher:
                 task.cancel()
             await asyncio.gather(*tasks.values(), return_exceptions=True)
 
-    async def _one(self, media: Item, room: _Room, deadline: float) -> Item | ProviderError:
+    async def _one(self, media: Item, room: Room, deadline: float) -> Item | ProviderError:
         """`media` with its bytes, or why not. The error is made here: as context others would show the URL."""
         try:
             async with asyncio.timeout_at(deadline):
@@ -116,7 +150,7 @@ class MediaFetcher:
             Reason.MEDIA_NOT_FETCHED, message=f"The {what} by URL{f' at {host}' if host else ''} {problem}."
         )
 
-    async def _follow(self, media: Item, room: _Room) -> Item:
+    async def _follow(self, media: Item, room: Room) -> Item:
         url = media.url or ""
         for _ in range(self._limits.redirects + 1):
             response = await self._get(url)
@@ -149,7 +183,7 @@ class MediaFetcher:
             )
         raise _Unfit(problem)
 
-    async def _body(self, response: aiohttp.ClientResponse, room: _Room) -> bytes:
+    async def _body(self, response: aiohttp.ClientResponse, room: Room) -> bytes:
         if response.status != _HTTP_OK:
             raise _Unfit(f"was answered with HTTP status {response.status}")
         if response.headers.get("Content-Encoding", "identity").lower() not in {"identity", ""}:

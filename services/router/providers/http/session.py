@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -20,7 +21,7 @@ from services.router.providers.base import Dialect, EncodedEmbedding, EncodedReq
 from services.router.providers.http.access_tokens import AccessTokens
 from services.router.providers.http.answer_stream import HttpProviderStream
 from services.router.providers.http.credentials import Credential, credential_headers
-from services.router.providers.http.media import MediaFetcher
+from services.router.providers.http.media import MediaFetcher, Room
 from services.router.providers.http.responses import HTTP_OK, failure, whole_body
 from services.router.providers.http.timers import Timers
 from services.router.providers.http.transport import translated, within
@@ -90,15 +91,17 @@ class HttpProviderSession:
         dialect = self._dialects[dispatch.target.provider.type]
         timers = self._timers.overridden(dispatch.target.provider.timeouts)
         timer, deadline = timers.start().for_first_event()
-        if dispatch.media_by_url:
-            dispatch = await self._with_media(dialect, dispatch, deadline)
-        encoded = _encode(dialect, dispatch, stream=False)
-        receive = partial(self._whole_answer, timers=timers, limit=self._max_answer_bytes)
-        answer = _decoded(
-            encoded.answers.decode,
-            await self._received(dialect, dispatch, encoded, receive, timer=timer, deadline=deadline),
-        )
-        return replace(answer, warnings=encoded.warnings) if encoded.warnings else answer
+        with ExitStack() as held:
+            if dispatch.media_by_url:
+                room = held.enter_context(self._media.room(dispatch.tenant))
+                dispatch = await self._with_media(dialect, dispatch, room, deadline)
+            encoded = _encode(dialect, dispatch, stream=False)
+            receive = partial(self._whole_answer, timers=timers, limit=self._max_answer_bytes)
+            answer = _decoded(
+                encoded.answers.decode,
+                await self._received(dialect, dispatch, encoded, receive, timer=timer, deadline=deadline),
+            )
+            return replace(answer, warnings=encoded.warnings) if encoded.warnings else answer
 
     async def stream(self, dispatch: Dispatch[Generation]) -> HttpProviderStream:
         """Send one attempt and wait until the provider begins to answer. Raises ProviderError."""
@@ -106,19 +109,21 @@ class HttpProviderSession:
         timers = self._timers.overridden(dispatch.target.provider.timeouts)
         deadlines = timers.start()
         timer, deadline = deadlines.for_first_event()
-        if dispatch.media_by_url:
-            dispatch = await self._with_media(dialect, dispatch, deadline)
-        encoded = _encode(dialect, dispatch, stream=True)
-        content_type = encoded.answers.stream_format.content_type
-        receive = partial(self._event_stream, timers=timers, content_type=content_type)
-        response = await self._received(dialect, dispatch, encoded, receive, timer=timer, deadline=deadline)
-        return HttpProviderStream(
-            response,
-            encoded.answers,
-            deadlines=deadlines,
-            lingering=self._lingering,
-            warnings=encoded.warnings,
-        )
+        with ExitStack() as held:
+            if dispatch.media_by_url:
+                room = held.enter_context(self._media.room(dispatch.tenant))
+                dispatch = await self._with_media(dialect, dispatch, room, deadline)
+            encoded = _encode(dialect, dispatch, stream=True)
+            content_type = encoded.answers.stream_format.content_type
+            receive = partial(self._event_stream, timers=timers, content_type=content_type)
+            response = await self._received(dialect, dispatch, encoded, receive, timer=timer, deadline=deadline)
+            return HttpProviderStream(
+                response,
+                encoded.answers,
+                deadlines=deadlines,
+                lingering=self._lingering,
+                warnings=encoded.warnings,
+            )
 
     async def embed(self, dispatch: Dispatch[Embedding]) -> Vectors:
         """Send one attempt and wait for all its vectors. Raises ProviderError."""
@@ -144,12 +149,12 @@ class HttpProviderSession:
         return vectors
 
     async def _with_media(
-        self, dialect: Dialect, dispatch: Dispatch[Generation], deadline: float
+        self, dialect: Dialect, dispatch: Dispatch[Generation], room: Room, deadline: float
     ) -> Dispatch[Generation]:
         """With the bytes of the media that the provider does not fetch itself. Raises ProviderError."""
         target = dispatch.target
         taken = dialect.takes_urls(dispatch.request, target.provider.options, target.model.provider_model_id)
-        return replace(dispatch, request=await self._media.fetch(dispatch.request, taken, deadline=deadline))
+        return replace(dispatch, request=await self._media.fetch(dispatch.request, taken, room, deadline=deadline))
 
     async def _received(
         self,
