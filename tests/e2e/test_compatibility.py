@@ -162,3 +162,32 @@ async def test_thoughts_go_back_to_where_they_come_from_and_nowhere_else(stack: 
         elsewhere = await ask("gemini", *back)
         (warning,) = elsewhere.outcome.warnings
         assert warning.startswith("reasoning left out: ")
+
+
+async def test_what_a_call_gives_up_because_of_the_rest_of_it_is_told_whole_and_streamed(stack: LocalStack) -> None:
+    tenant = "given-up"
+    async with stack.client(tenant=tenant) as admin:
+        revision = await give(stack, admin, tenant, "anthropic", EVERYTHING)
+        # Claude takes schemas, but of objects with named properties only.
+        anything = json_schema("s", {"type": "object"})
+        told = "open parts of the JSON Schema left out: the model 'sandbox-small' takes objects with named properties"
+        answer = await admin.generate("Anything?", response_format=anything, revision=revision)
+        (warning,) = answer.outcome.warnings
+        assert warning.startswith(told)
+        streamed = [event async for event in admin.stream("Anything?", response_format=anything)]
+        outcome = streamed[-1].outcome
+        assert outcome is not None
+        assert list(outcome.warnings) == [warning]
+        whole = json_schema("s", {"type": "object", "properties": {"a": {"type": "string"}}})
+        assert not (await admin.generate("Anything?", response_format=whole)).outcome.warnings
+
+
+async def test_media_that_cannot_be_fetched_are_the_caller_s_to_mend(stack: LocalStack) -> None:
+    tenant = "unfetched"
+    async with stack.client(tenant=tenant) as admin:
+        revision = await give(stack, admin, tenant, "ollama", EVERYTHING)
+        shown = user("What is this?", image("https://127.0.0.1/secret.png"))
+        with pytest.raises(InvalidArgument, match=r"cannot be fetched for .*The image by URL .*leads to") as refused:
+            await admin.generate(messages=[shown], revision=revision)
+        assert refused.value.reason == "MEDIA_NOT_FETCHED"
+        assert "secret" not in str(refused.value)
