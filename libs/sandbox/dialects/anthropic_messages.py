@@ -38,12 +38,13 @@ class Reading:
     `cached_to`: how many tokens of the prompt lie before the last breakpoint. `uses_tools`: whether tools were called.
     """
 
-    def __init__(self, *, system_turns: bool) -> None:
+    def __init__(self, *, system_turns: bool, prefill: bool) -> None:
         self.prompt = Prompt()
         self.cached_to = 0
         self.uses_tools = False
         self._breakpoints = 0
         self._system_turns = system_turns
+        self._prefill = prefill
         self._ids: set[str] = set()
         self._turns: list[tuple[str, list[Json], str]] = []
 
@@ -239,6 +240,11 @@ class Reading:
             raise _unanswered(self._turns[-1][2], calls)
         role, blocks, _ = self._turns[-1]
         last = blocks[-1]
+        if role == "assistant" and not self._prefill:
+            raise Refusal(
+                400,
+                "This model does not support assistant message prefill. The conversation must end with a user message.",
+            )
         if role == "assistant" and last["type"] == "text" and last["text"] != last["text"].rstrip():
             raise Refusal(400, "messages: final assistant content cannot end with trailing whitespace")
 

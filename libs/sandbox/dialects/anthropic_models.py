@@ -17,7 +17,8 @@ _NO_FORCED_TOOLS = frozenset({("opus", 5.5), ("sonnet", 5.5), ("fable", 5.1), ("
 class Model:
     """`thinking`: the types it takes. `system_turns`: whether messages may have the role `system`.
 
-    `free_when_adaptive`: whether adaptive thinking goes together with forced tools and sampling.
+    `free_when_adaptive`: whether adaptive thinking goes together with forced tools and sampling. `prefill`: whether the
+    conversation may end with the assistant. `both_samplers`: whether it takes top_p beside a temperature.
     """
 
     thinking: frozenset[str] = frozenset({"enabled", "adaptive", "disabled"})
@@ -26,6 +27,8 @@ class Model:
     forced_tools: bool = True
     system_turns: bool = True
     free_when_adaptive: bool = True
+    prefill: bool = True
+    both_samplers: bool = True
 
 
 def model_of(name: str) -> Model:
@@ -50,4 +53,6 @@ def model_of(name: str) -> Model:
         or line in {"fable", "mythos"}
         or version == 5.5,  # noqa: PLR2004 - a version
         free_when_adaptive=version >= 4.8,  # noqa: PLR2004 - a version
+        prefill=version < 4.6,  # noqa: PLR2004 - a version
+        both_samplers=version < 4.1,  # noqa: PLR2004 - a version
     )

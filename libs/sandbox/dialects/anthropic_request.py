@@ -84,7 +84,7 @@ def _question(request: object, version: str) -> MessagesQuestion:
     if "max_tokens" not in body:
         raise wrong("max_tokens", "Field required")
     limit = whole_number(body["max_tokens"], "max_tokens", 1)
-    reading = Reading(system_turns=model.system_turns)
+    reading = Reading(system_turns=model.system_turns, prefill=model.prefill)
     tools = _tools(body.get("tools"), reading)
     reading.system(body.get("system"))
     reading.messages(body.get("messages"))
@@ -245,6 +245,8 @@ def _sampling(body: Json, model: Model) -> None:
         for name in _SAMPLING:
             if name in body:
                 raise Refusal(400, f"`{name}` is deprecated for this model.")
+    if not model.both_samplers and body.keys() >= {"temperature", "top_p"}:
+        raise Refusal(400, "`temperature` and `top_p` cannot both be specified for this model. Please use only one.")
 
 
 def _others(body: Json) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -264,3 +265,52 @@ def test_tools_that_were_called_are_defined_even_when_none_is_on_offer() -> None
     body = body_of(Generation(messages=messages, tools=(put,)))
     assert [tool["name"] for tool in body["tools"]] == ["put", "get"]
     assert "tool_choice" not in body
+
+
+@pytest.mark.parametrize(
+    ("model", "goes_on"),
+    [
+        ("claude-3-5-haiku", True),
+        ("claude-haiku-4-5", True),
+        ("claude-opus-4-6", False),
+        ("claude-mythos-preview", False),
+        ("claude-sonnet-5-5", False),
+        ("my-own", False),
+    ],
+)
+def test_newer_models_are_told_to_go_on(model: str, *, goes_on: bool) -> None:
+    body = body_of(Generation(messages=(said(USER, "Go"), said(ASSISTANT, "One, two, "))), model)
+    last = body["messages"][-1]
+    expected = ("assistant", "One, two,") if goes_on else ("user", "Continue.")
+    assert (last["role"], last["content"]) == expected
+    if not goes_on:
+        assert body["messages"][-2]["content"] == "One, two, "
+
+
+def test_ids_that_come_again_and_again_stay_apart() -> None:
+    talk = [said(USER, "Go")]
+    for _ in range(3):
+        talk += [said(ASSISTANT, call("a"), call("a")), said(TOOL, result("a", "1"), result("a", "2"))]
+    ids = [block["id"] for turn in turns(*talk) for block in turn["content"] if "id" in block]
+    assert ids == ["a", "a_2", "a_3", "a_4", "a_5", "a_6"]
+    answers = [block for turn in turns(*talk) for block in turn["content"] if "tool_use_id" in block]
+    assert [each["tool_use_id"] for each in answers] == ids
+    assert [each["content"] for each in answers] == ["1", "2"] * 3
+
+
+def test_long_conversations_take_linear_time() -> None:
+    def seconds(rounds: int) -> float:
+        talk = [said(USER, "Go")]
+        for _ in range(rounds):
+            # The same ids in every turn, as dialects make them that get none.
+            ids = [f"call_{place}" for place in range(50)]
+            talk.append(said(ASSISTANT, *map(call, ids)))
+            talk += [said(TOOL, result(each)) for each in reversed(ids)]
+        best = float("inf")
+        for _ in range(3):
+            began = time.process_time()
+            Conversation(talk, model="m", system_turns=False)
+            best = min(best, time.process_time() - began)
+        return best
+
+    assert seconds(160) < 60 * seconds(8)

@@ -186,7 +186,7 @@ def test_a_call_that_lets_things_be_left_out_loses_what_goes_with_no_budget() ->
     body = body_of(asked, BUDGET)
     assert "thinking" in body
     assert not {"temperature", "top_p", "top_k"} & body.keys()
-    kept = body_of(replace(asked, temperature=1.0, top_p=0.97), BUDGET)
+    kept = body_of(replace(asked, temperature=1.0, top_p=0.97), "claude-3-7-sonnet")
     assert (kept["temperature"], kept["top_p"]) == (1.0, 0.97)
     forced = body_of(replace(asked, tools=(GET,), tool_choice=ToolChoiceMode.REQUIRED), BUDGET)
     assert "thinking" not in forced

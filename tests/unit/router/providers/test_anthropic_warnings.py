@@ -114,6 +114,32 @@ def test_a_forced_tool(model: str, loses: bool) -> None:
     judged({**body, "model": f"sandbox-{model}"})
 
 
+@pytest.mark.parametrize(
+    ("model", "loses"),
+    [("claude-3-7-sonnet", False), ("claude-sonnet-4-20250514", False), (OLD, True), (BUDGET, True), (EITHER, True)],
+)
+def test_one_way_of_sampling_beside_another(model: str, *, loses: bool) -> None:
+    asked = replace(HELLO, temperature=0.5, top_p=0.9)
+    assert warnings(asked, model) == ()
+    assert {"temperature", "top_p"} <= body_of(asked, model).keys()
+    loose = replace(asked, **LOOSE)
+    expected = f"top_p beside a temperature left out: the model {model!r} does not take it"
+    assert warnings(loose, model) == ((expected,) if loses else ())
+    assert ("top_p" in body_of(loose, model)) is not loses
+    for alone in ({"temperature": None}, {"top_p": None}):
+        assert warnings(replace(loose, **alone), model) == ()
+
+
+def test_a_temperature_that_others_take() -> None:
+    asked = replace(HELLO, temperature=1.5, top_p=0.9)
+    assert body_of(asked, BUDGET)["temperature"] == 1.5
+    loose = replace(asked, **LOOSE)
+    assert warnings(loose, BUDGET) == (f"a temperature above 1 left out: {CLAUDE} does not take it",)
+    body = body_of(loose, BUDGET)
+    assert (body.get("temperature"), body["top_p"]) == (None, 0.9)
+    judged({**body, "model": f"sandbox-{BUDGET}"})
+
+
 @pytest.mark.parametrize("model", [BUDGET, EITHER])
 def test_sampling_next_to_thinking(model: str) -> None:
     asked = replace(
@@ -127,8 +153,8 @@ def test_sampling_next_to_thinking(model: str) -> None:
     body = body_of(replace(asked, **LOOSE), model)
     assert not {"temperature", "top_p", "top_k"} & body.keys()
     judged({**body, "model": f"sandbox-{model}"})
-    assert warnings(replace(asked, reasoning=None, stop=(), **LOOSE), model) == ()
-    fitting = replace(asked, temperature=1.0, top_p=0.95, top_k=None, stop=("END",), **LOOSE)
+    assert warnings(replace(asked, reasoning=None, stop=(), top_p=None, **LOOSE), model) == ()
+    fitting = replace(asked, temperature=None, top_p=0.95, top_k=None, stop=("END",), **LOOSE)
     assert warnings(fitting, model) == ()
 
 

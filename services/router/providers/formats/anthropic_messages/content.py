@@ -26,6 +26,11 @@ def text_block(said: str) -> Json | None:
     return {"type": "text", "text": said} if said and not said.isspace() else None
 
 
+def marked(block: Json) -> Json:
+    """Instructions within the user's turn."""
+    return {**block, "text": f"<system>\n{block['text']}\n</system>"}
+
+
 def content_block(part: ResultPart) -> Json | None:
     """What a user says or a tool answers."""
     match part:

@@ -9,15 +9,16 @@
   answered gets a result that says so; a result to no call of the turn before it becomes text.
 - Ids of calls have a narrow alphabet and are used once: others are renamed, in the call and its result.
 - No text is blank, no turn of the assistant ends with its thoughts, and the last one does not end with white space.
+- Newer models do not go on with what the assistant said last: the user tells them to.
 """
 
 from __future__ import annotations
 
 import enum
 import re
+from collections import deque
 from collections.abc import Sequence
 from itertools import islice
-from typing import Any
 
 from services.router.domain.generation import Message, Reasoning, Role, Text, ToolCall, ToolResult
 from services.router.providers.formats.anthropic_messages import signatures
@@ -26,6 +27,7 @@ from services.router.providers.formats.anthropic_messages.content import (
     Json,
     content_block,
     content_blocks,
+    marked,
     shortened,
     text_block,
     tool_result_block,
@@ -33,6 +35,7 @@ from services.router.providers.formats.anthropic_messages.content import (
 )
 
 _BEGINNING = Text("Begin.")
+_CONTINUATION = Text("Continue.")
 _NOTHING = Text("(nothing)")
 _NO_RESULT = "There is no result: the tool was not run."
 _STRANGE = re.compile(r"[^a-zA-Z0-9_-]")
@@ -50,23 +53,41 @@ class Change(enum.Flag):
 
 
 class Conversation:
-    """The messages of a call as turns of `model`. `system_turns`: whether it knows messages of role `system`.
+    """The messages of a call as turns of `model`.
 
-    `tools` are the names of the tools that were called, in order; `changes` what is not as it was said.
+    `system_turns`: whether it knows messages of role `system`; `continues`: whether it goes on with what the assistant
+    said last. `tools` are the names of the tools that were called, in order; `changes` what is not as it was said.
     """
 
-    __slots__ = ("_model", "_open", "_system_turns", "_used", "changes", "system", "tools", "turns")
+    __slots__ = (
+        "_continues",
+        "_model",
+        "_open",
+        "_results",
+        "_system_turns",
+        "_used",
+        "_waiting",
+        "changes",
+        "system",
+        "tools",
+        "turns",
+    )
 
-    def __init__(self, messages: Sequence[Message], *, model: str, system_turns: bool) -> None:
+    def __init__(self, messages: Sequence[Message], *, model: str, system_turns: bool, continues: bool = True) -> None:
+        self._continues = continues
         self._model = model
         self._system_turns = system_turns
         self.system: list[Json] = []
         self.turns: list[Json] = []
         self.tools: dict[str, None] = {}
         self.changes = Change(0)
-        # The ids in use; those of the turn before that wait for a result, with what the caller calls them.
-        self._used: set[str] = set()
-        self._open: dict[str, str] = {}
+        # The ids in use, with the number that the last one made from each has.
+        self._used: dict[str, int] = {}
+        # Those of the turn before that wait for a result; the same by what the caller calls them.
+        self._open: dict[str, None] = {}
+        self._waiting: dict[str, deque[str]] = {}
+        # How many results the user's last turn begins with.
+        self._results = 0
         head = next((at for at, each in enumerate(messages) if each.role is not Role.SYSTEM), len(messages))
         for message in messages[:head]:
             self.system += _instructions(message)
@@ -109,7 +130,7 @@ class Conversation:
 
     def _assistant(self, message: Message) -> None:
         blocks: list[Json] = []
-        begun: dict[str, str] = {}
+        begun: list[tuple[str, str]] = []
         for at, part in enumerate(message.parts):
             cached = at in message.breakpoints
             match part:
@@ -122,7 +143,7 @@ class Conversation:
                         self.changes |= Change.FOREIGN_THOUGHTS
                 case ToolCall():
                     sent = self._new_id(part.id)
-                    begun[sent] = part.id
+                    begun.append((sent, part.id))
                     self.tools[part.name] = None
                     _append(blocks, tool_use_block(part, sent), cached=cached)
                 case _:
@@ -133,20 +154,23 @@ class Conversation:
             self._answer_open_calls()
             self._begin("assistant")
         self.turns[-1]["content"] += blocks
-        self._open.update(begun)
+        for sent, given in begun:
+            self._open[sent] = None
+            self._waiting.setdefault(given, deque()).append(sent)
 
     def _new_id(self, given: str) -> str:
         wanted = _STRANGE.sub("_", given) or "_"
-        sent, number = wanted, 1
+        sent, number = wanted, self._used.get(wanted, 0) + 1
         while sent in self._used:
-            number += 1
             sent = f"{wanted}_{number}"
-        self._used.add(sent)
+            number += 1
+        self._used[wanted] = max(number - 1, 1)
+        self._used.setdefault(sent, 1)
         return sent
 
     def _result(self, content: list[Json], result: ToolResult, *, cached: bool) -> None:
-        call_id = next((sent for sent, given in self._open.items() if given == result.tool_call_id), None)
-        if call_id is None:
+        waiting = self._waiting.get(result.tool_call_id)
+        if not waiting:
             self.changes |= Change.STRAY_RESULTS
             verb = "failed" if result.is_error else "answered"
             said = Text(f"The tool {result.name} {verb}:")
@@ -154,11 +178,12 @@ class Conversation:
                 _append(content, block, cached=False)
             _append(content, None, cached=cached)
             return
+        call_id = waiting.popleft()
         del self._open[call_id]
         block = tool_result_block(result, call_id)
         if cached:
             block["cache_control"] = CACHE_CONTROL
-        _insert_result(content, block)
+        self._insert_result(content, block)
 
     def _answer_open_calls(self) -> None:
         """The calls of the assistant's last turn that nothing answered."""
@@ -168,8 +193,14 @@ class Conversation:
         content = self._user_turn()
         for call_id in self._open:
             block = {"type": "tool_result", "tool_use_id": call_id, "content": _NO_RESULT, "is_error": True}
-            _insert_result(content, block)
+            self._insert_result(content, block)
         self._open.clear()
+        self._waiting.clear()
+
+    def _insert_result(self, content: list[Json], block: Json) -> None:
+        """After the results that are there, before all else."""
+        content.insert(self._results, block)
+        self._results += 1
 
     def _later_instructions(self, message: Message, follower: Role | None) -> None:
         blocks = _instructions(message)
@@ -183,7 +214,7 @@ class Conversation:
             self.turns[-1]["content"] += blocks
         else:
             self.changes |= Change.MARKED_INSTRUCTIONS
-            self._user_turn().extend(map(_marked, blocks))
+            self._user_turn().extend(map(marked, blocks))
 
     def _user_has_spoken(self) -> bool:
         return self._last_role() == "user" and bool(self.turns[-1]["content"])
@@ -196,7 +227,7 @@ class Conversation:
             # What the assistant said after it came to nothing, so it may not stand here.
             blocks: list[Json] = self.turns.pop()["content"]
             self.changes |= Change.MARKED_INSTRUCTIONS
-            self.turns[-1]["content"].extend(map(_marked, blocks))
+            self.turns[-1]["content"].extend(map(marked, blocks))
         if self._last_role() != "user":
             self._begin("user")
         content: list[Json] = self.turns[-1]["content"]
@@ -219,6 +250,8 @@ class Conversation:
         if role == "assistant" and not self.turns:
             self.turns.append({"role": "user", "content": content_blocks((_BEGINNING,))})
         self.turns.append({"role": role, "content": []})
+        if role == "user":
+            self._results = 0
 
     def _last_role(self) -> str:
         return str(self.turns[-1]["role"]) if self.turns else ""
@@ -232,7 +265,9 @@ class Conversation:
         elif not self.turns[-1]["content"]:
             self.turns[-1]["content"] += content_blocks((_NOTHING,))
         last = self.turns[-1]
-        if last["role"] == "assistant" and last["content"][-1]["type"] == "text":
+        if last["role"] == "assistant" and not self._continues:
+            self.turns.append({"role": "user", "content": content_blocks((_CONTINUATION,))})
+        elif last["role"] == "assistant" and last["content"][-1]["type"] == "text":
             last["content"][-1]["text"] = last["content"][-1]["text"].rstrip()
         for turn in self.turns:
             turn["content"] = shortened(turn["content"])
@@ -253,20 +288,9 @@ def _instructions(message: Message) -> list[Json]:
     return blocks
 
 
-def _marked(block: Json) -> Json:
-    """Instructions within the user's turn."""
-    return {**block, "text": f"<system>\n{block['text']}\n</system>"}
-
-
 def _append(blocks: list[Json], block: Json | None, *, cached: bool) -> None:
     """With a breakpoint on it; one on what is not sent goes to what stands before it."""
     if block is not None:
         blocks.append(block)
     if cached and blocks and blocks[-1]["type"] not in _THOUGHTS:
         blocks[-1]["cache_control"] = CACHE_CONTROL
-
-
-def _insert_result(content: list[Any], block: Json) -> None:
-    """After the results that are there, before all else."""
-    place = next((at for at, each in enumerate(content) if each["type"] != "tool_result"), len(content))
-    content.insert(place, block)

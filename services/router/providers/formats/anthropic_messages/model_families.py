@@ -31,7 +31,8 @@ class Family:
     `thinking_off`: the `thinking.type` that turns thinking off; empty where it is always on. `hides_thoughts`: whether
     thoughts are left out unless asked for. `sampling`: temperature, top_p and top_k. `output_schemas`:
     `output_config.format`. `forced_tools`: tool choices `any` and `tool`; `thinks_when_forced`: also while it thinks.
-    `system_turns`: messages of role `system`.
+    `system_turns`: messages of role `system`. `continues`: whether it goes on with what the assistant said last.
+    `one_sampler`: whether it takes no top_p beside a temperature.
     """
 
     thinking: Thinking = Thinking.ADAPTIVE
@@ -42,6 +43,8 @@ class Family:
     forced_tools: bool = True
     thinks_when_forced: bool = True
     system_turns: bool = False
+    continues: bool = False
+    one_sampler: bool = False
 
 
 UNKNOWN = Family(sampling=True)
@@ -50,6 +53,7 @@ UNKNOWN = Family(sampling=True)
 _ALWAYS_THINKS = Family(thinking_off="", system_turns=True)
 _BEFORE_4_8 = Family(thinks_when_forced=False)
 _BEFORE_4_7 = replace(_BEFORE_4_8, hides_thoughts=False, sampling=True)
+_BEFORE_4_6 = replace(_BEFORE_4_7, thinking=Thinking.BUDGET, continues=True)
 _MYTHOS_PREVIEW = replace(_BEFORE_4_7, thinking=Thinking.EITHER, thinking_off="")
 
 # The first row that holds the line of a model (None: any) and begins at or below its version counts.
@@ -62,10 +66,11 @@ _ROWS: tuple[tuple[frozenset[str] | None, tuple[int, int], Family], ...] = (
     (frozenset({"opus"}), (4, 8), Family(system_turns=True)),
     (None, (4, 8), Family()),
     (None, (4, 7), _BEFORE_4_8),
-    (None, (4, 6), replace(_BEFORE_4_7, thinking=Thinking.EITHER)),
-    (None, (4, 5), replace(_BEFORE_4_7, thinking=Thinking.BUDGET)),
-    (None, (3, 7), replace(_BEFORE_4_7, thinking=Thinking.BUDGET, output_schemas=False)),
-    (None, (0, 0), replace(_BEFORE_4_7, thinking=Thinking.NONE, output_schemas=False)),
+    (None, (4, 6), replace(_BEFORE_4_7, thinking=Thinking.EITHER, one_sampler=True)),
+    (None, (4, 5), replace(_BEFORE_4_6, one_sampler=True)),
+    (None, (4, 1), replace(_BEFORE_4_6, output_schemas=False, one_sampler=True)),
+    (None, (3, 7), replace(_BEFORE_4_6, output_schemas=False)),
+    (None, (0, 0), replace(_BEFORE_4_6, thinking=Thinking.NONE, output_schemas=False)),
 )
 
 _NEWEST = (99, 0)

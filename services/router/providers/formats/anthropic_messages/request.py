@@ -20,6 +20,8 @@ from services.router.providers.formats.anthropic_messages.tools import (
 )
 from services.router.providers.formats.anthropic_messages.warnings import (
     BLANK_STOPS,
+    HIGH_TEMPERATURE,
+    SECOND_SAMPLER,
     Changed,
     NotThinking,
     warnings_of,
@@ -36,7 +38,7 @@ _TIERS = {
     ServiceTier.STANDARD: "standard_only",
     ServiceTier.FLEX: "standard_only",
 }
-_FIXED_TEMPERATURE = 1.0
+_HIGHEST_TEMPERATURE = _FIXED_TEMPERATURE = 1.0
 _LEAST_TOP_P = 0.95
 _ONE_CALL = {"disable_parallel_tool_use": True}
 
@@ -56,11 +58,14 @@ def encode_request(
     """The body of `POST …/v1/messages`.
 
     Some things do not go together with thinking: forced tools, for all models before 4.8, and sampling but for the
-    highest top_p. A strict call is sent as it is, and the provider says what it refuses; one that lets things be left
-    out loses the thinking for a forced tool, and the sampling for the thinking.
+    highest top_p. Nor are temperatures above 1 taken, and some models take no top_p beside one. A strict call is sent
+    as it is, and the provider says what it refuses; one that lets things be left out loses the thinking for a forced
+    tool, the sampling for the thinking, and top_p for the temperature.
     """
     limit = output_limit or _DEFAULT_LIMIT
-    conversation = Conversation(request.messages, model=provider_model_id, system_turns=family.system_turns)
+    conversation = Conversation(
+        request.messages, model=provider_model_id, system_turns=family.system_turns, continues=family.continues
+    )
     thinking, not_thinking = _thinking(request, family, conversation, limit)
     output = structured_output(request, family, called=conversation.tools, thinks=thinking.budgeted)
     body: _Json = {"model": provider_model_id, "max_tokens": limit, "messages": conversation.turns}
@@ -77,7 +82,7 @@ def encode_request(
     output_config = {"effort": thinking.effort, "format": output.format}
     if any(output_config.values()):
         body["output_config"] = {name: value for name, value in output_config.items() if value}
-    bound = _add_sampling(body, request, thinking)
+    bound = _add_sampling(body, request, family, thinking)
     if request.service_tier is not None:
         body["service_tier"] = _TIERS[request.service_tier]
     if request.end_user:
@@ -128,7 +133,7 @@ def _add_tools(body: _Json, request: Generation, conversation: Conversation, out
             body["tool_choice"] = choice
 
 
-def _add_sampling(body: _Json, request: Generation, thinking: ThinkingRequest) -> tuple[str, ...]:
+def _add_sampling(body: _Json, request: Generation, family: Family, thinking: ThinkingRequest) -> tuple[str, ...]:
     """Add what the call says of it; what had to be left out is returned."""
     bound = thinking.thinks and request.drop_unsupported
     left_out: tuple[str, ...] = ()
@@ -143,6 +148,13 @@ def _add_sampling(body: _Json, request: Generation, thinking: ThinkingRequest) -
             left_out += (name,)
         else:
             body[name] = value
+    if request.drop_unsupported:
+        if body.get("temperature", 0) > _HIGHEST_TEMPERATURE:
+            del body["temperature"]
+            left_out += (HIGH_TEMPERATURE,)
+        if family.one_sampler and body.keys() >= {"temperature", "top_p"}:
+            del body["top_p"]
+            left_out += (SECOND_SAMPLER,)
     stops = [stop for stop in request.stop if not (request.drop_unsupported and stop.isspace())]
     if stops:
         # Of white space alone the API takes none.

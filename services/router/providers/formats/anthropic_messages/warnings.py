@@ -11,7 +11,10 @@ from services.router.providers.formats.anthropic_messages.conversation import Ch
 from services.router.providers.formats.anthropic_messages.thinking import LEAST_BUDGET, ThinkingRequest
 
 BLANK_STOPS = "stop texts of white space alone"
-"""Left out by another rule than sampling."""
+HIGH_TEMPERATURE = "a temperature above 1"
+SECOND_SAMPLER = "top_p beside a temperature"
+_ALWAYS = {BLANK_STOPS: "them", HIGH_TEMPERATURE: "it", SECOND_SAMPLER: "it"}
+"""What is left out whether the model thinks or not."""
 
 
 class NotThinking(enum.Enum):
@@ -67,10 +70,9 @@ def warnings_of(changed: Changed, changes: Change, provider_model_id: str, limit
             f"budget of reasoning changed to {sent} tokens: {model} takes {LEAST_BUDGET} at least, and less than the "
             f"output limit of {limit}"
         )
-    if sampling := [each for each in changed.bound if each != BLANK_STOPS]:
+    if sampling := [each for each in changed.bound if each not in _ALWAYS]:
         found.append(f"{', '.join(sampling)} left out: {model} does not take this while it thinks")
-    if BLANK_STOPS in changed.bound:
-        found.append(f"{BLANK_STOPS} left out: {model} does not take them")
+    found += (f"{each} left out: {model} does not take {_ALWAYS[each]}" for each in changed.bound if each in _ALWAYS)
     if changed.weaker:
         found.append(changed.weaker.format(model))
     if tier in _TIERS:
