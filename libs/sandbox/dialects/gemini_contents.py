@@ -40,6 +40,7 @@ class Conversation:
         self._open: list[tuple[str, str | None]] = []
         # Whether the turn before holds results: what they could not hold follows.
         self._gave_media = False
+        self._role = ""
         instruction = request.get("systemInstruction")
         if instruction is not None:
             fields = checked(instruction, "system_instruction", {"role", "parts"})
@@ -68,10 +69,16 @@ class Conversation:
             self._model_turn(checked_parts, where)
         else:
             self._user_turn(checked_parts, where)
+        self._role = str(role)
 
     def _model_turn(self, parts: list[Json], where: str) -> None:
         if self._open:
             raise _unequal()
+        if self._role != "user" and any("functionCall" in part for part in parts):
+            raise wrong(
+                "Please ensure that function call turn comes immediately after a user turn or after a function response"
+                " turn."
+            )
         for part in parts:
             if "functionCall" in part:
                 self._call(part, where)
