@@ -4,6 +4,7 @@ Where it differs from OpenAI's own API, as found with 1.43.0:
 - `*_tokens_details` of a fixture's usage are left out, so cached and reasoning tokens cannot be tried with it;
 - with `include_usage` the chunks before the last have no `usage` at all instead of null;
 - `truncateAfterChunks` destroys the connection before a byte has left: no status line, no chunk;
+- text around a tool call keeps its place in a stream, where OpenAI has none after the calls;
 - `malformedRate` answers a streamed call with `application/json`;
 - text is cut every 20 UTF-16 units, also inside a surrogate pair: see the last test.
 """
@@ -32,7 +33,7 @@ from services.router.providers.http.session import HttpProviderSession
 from tests.contract.dialects.calls import CITY_SCHEMA_JSON, PIXEL, WEATHER, said
 from tests.contract.dialects.folding import folded
 from tests.contract.peers.aimock import API_KEY, Aimock
-from tests.integration.router_providers.wire import dispatch, failure, reading, streamed
+from tests.integration.router_providers.wire import dispatch, failure, open_session, reading, streamed
 
 pytestmark = pytest.mark.peers
 
@@ -102,9 +103,11 @@ async def test_parallel_tool_calls_and_their_results_make_a_conversation(
 
 
 async def test_text_around_a_tool_call_is_kept(session: HttpProviderSession, aimock: Aimock, dialect: str) -> None:
-    answer = await asked(session, sent(aimock, dialect, "PEER-MIXED"))
-    assert answer.text == "Let me look. One moment."
-    assert answer.tool_calls == (ToolCall(id="call_mixed", name="get_weather", arguments_json=OSLO),)
+    whole = await session.generate(sent(aimock, dialect, "PEER-MIXED"))
+    stream = folded(await streamed(session, sent(aimock, dialect, "PEER-MIXED")))
+    call = ToolCall(id="call_mixed", name="get_weather", arguments_json=OSLO)
+    assert whole.parts == (Text("Let me look. One moment."), call)
+    assert stream.parts == (Text("Let me look. "), call, Text("One moment."))
 
 
 async def test_json_is_asked_for_by_kind_and_by_schema(
@@ -156,6 +159,17 @@ async def test_failures_and_chaos_have_their_classes(
     assert (error.reason, error.status) == (reason, status)
     # It sends `Retry-After: 1` with every 429.
     assert error.retry_after_s == (1.0 if status == 429 else None)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_answer_that_comes_late_is_waited_for_as_long_as_the_timers_say(
+    aimock: Aimock, dialect: str, stream: bool
+) -> None:
+    async with open_session(first_event_s=0.5) as hasty:
+        error = await failure(hasty, sent(aimock, dialect, "PEER-CHAOS-LATENCY"), stream=stream)
+    assert (error.reason, error.sent) == (Reason.PROVIDER_TIMEOUT, True)
+    async with open_session(first_event_s=10) as patient:
+        assert (await asked(patient, sent(aimock, dialect, "PEER-CHAOS-LATENCY"))).text == "Late."
 
 
 @pytest.mark.parametrize("stream", [True, False])
