@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
+from gatehouse.router.v1 import generation_pb2
 from gatehouse.router.v1 import generation_service_pb2 as pb
 from gatehouse.router.v1.generation_service_pb2_grpc import GenerationServiceServicer
 from google.protobuf.message import Message
@@ -26,7 +28,11 @@ from services.router.api.outcomes import StreamWriter, answer_to_pb, partial_to_
 from services.router.domain.embed import Embeddings
 from services.router.domain.explain import Explainer
 from services.router.domain.generate import Generator
+from services.router.domain.generation import Generation
 from services.router.domain.outcome import StreamInterrupted
+
+# What is smaller takes a few milliseconds.
+_LARGE = 256 * 1024
 
 
 class GenerationService(GenerationServiceServicer):
@@ -39,7 +45,7 @@ class GenerationService(GenerationServiceServicer):
 
     async def Generate(self, request: pb.GenerateRequest, context: object) -> pb.GenerateResponse:
         """See the proto."""
-        generation = convert.generation(request.generation)
+        generation = await _converted(request.generation)
         answer, outcome = await self._generator.generate(generation, convert.call_context(current()))
         return answer_to_pb(answer, outcome, hide_reasoning=request.generation.reasoning.hide)
 
@@ -47,7 +53,7 @@ class GenerationService(GenerationServiceServicer):
         self, request: pb.StreamGenerateRequest, context: object
     ) -> AsyncIterator[pb.StreamGenerateResponse]:
         """See the proto."""
-        generation = convert.generation(request.generation)
+        generation = await _converted(request.generation)
         writer = StreamWriter(hide_reasoning=request.generation.reasoning.hide)
         async with aclosing(self._generator.stream(generation, convert.call_context(current()))) as events:
             async for event in events:
@@ -61,12 +67,12 @@ class GenerationService(GenerationServiceServicer):
 
     async def ExplainRoute(self, request: pb.ExplainRouteRequest, context: object) -> pb.ExplainRouteResponse:
         """See the proto."""
-        generation = convert.generation(request.generation, messages_required=False)
+        generation = await _converted(request.generation, messages_required=False)
         return explanation_to_pb(await self._explainer.explain(generation, convert.call_context(current())))
 
     async def EstimateCost(self, request: pb.EstimateCostRequest, context: object) -> pb.EstimateCostResponse:
         """See the proto."""
-        generation = convert.generation(request.generation)
+        generation = await _converted(request.generation)
         estimates, revision = await self._explainer.estimate(generation, convert.call_context(current()))
         return pb.EstimateCostResponse(estimates=map(estimate_to_pb, estimates), revision=revision)
 
@@ -82,6 +88,13 @@ class GenerationService(GenerationServiceServicer):
         )
         more = encode_page_token(place_cursor(page.next_place), arguments) if page.next_place is not None else ""
         return pb.ListModelsResponse(models=map(model_to_pb, page.models), next_page_token=more, warnings=page.warnings)
+
+
+async def _converted(message: generation_pb2.Generation, *, messages_required: bool = True) -> Generation:
+    """As `convert.generation`. While a large one is read, the other calls go on."""
+    if message.ByteSize() <= _LARGE:
+        return convert.generation(message, messages_required=messages_required)
+    return await asyncio.to_thread(convert.generation, message, messages_required=messages_required)
 
 
 def error_details(error: GatehouseError) -> Sequence[Message]:

@@ -26,6 +26,8 @@ from services.router.domain.generation import (
 
 MAX_MESSAGES = 2048
 MAX_PARTS = 256
+MAX_ALL_PARTS = 16_384
+"""Of all messages together: a hundred times as many would keep the router busy for seconds."""
 MAX_TEXT = 4_000_000
 MAX_ARGUMENTS = 1_000_000
 MAX_CALL_ID = 256
@@ -53,6 +55,9 @@ def messages(
 ) -> tuple[Message, ...]:
     """The conversation; what is wrong with it goes to `check`. `breakpoints`: how many the tools have."""
     check.count("generation.messages", given, most=MAX_MESSAGES, least=1 if required else 0)
+    if sum(len(each.parts) for each in given[:MAX_MESSAGES]) > MAX_ALL_PARTS:
+        check.fail("generation.messages", f"must have at most {MAX_ALL_PARTS} parts together")
+        return ()
     conversation = _Conversation(check, breakpoints)
     return tuple(
         conversation.message(f"generation.messages[{index}]", each) for index, each in enumerate(given[:MAX_MESSAGES])

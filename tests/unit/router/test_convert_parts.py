@@ -370,3 +370,17 @@ def test_any_valid_conversation_converts_and_loses_nothing(given_messages: list[
     converted = generation(pb.Generation(messages=conversation)).messages
     back = [m.Message(role=_ROLES[each.role], parts=[_back(part, m.Part) for part in each.parts]) for each in converted]
     assert back == conversation
+
+
+def test_the_parts_of_all_messages_are_bounded_together() -> None:
+    full = said(m.ROLE_USER, *(m.Part(text="a") for _ in range(256)))
+    assert len(generation(pb.Generation(messages=[full] * 64)).messages) == 64
+    assert wrong_fields(*[full] * 64, said(m.ROLE_USER, m.Part(text="a"))) == ["generation.messages"]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://", "https:///x", "https:x", "https://:443/x", "https://[::1/x", "//x", "ftp://x"]
+)
+def test_a_url_without_a_host_or_of_another_scheme_is_refused(url: str) -> None:
+    image = m.Part(image=m.Image(url=url))
+    assert wrong_fields(said(m.ROLE_USER, image)) == ["generation.messages[0].parts[0].image.url"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +19,7 @@ from libs.core.secret import Secret
 from libs.identity.caller import Caller
 from libs.rpc import context as rpc_context
 from libs.rpc.context import RequestContext
+from services.router.api import convert
 from services.router.api.generation_service import GenerationService
 from services.router.api.outcomes import answer_to_pb
 from services.router.api.provider_health_service import ProviderHealthService
@@ -262,3 +264,29 @@ async def test_health_says_how_targets_do_and_how_old_the_configuration_is() -> 
     assert not two.HasField("average_first_content")
     state = response.configuration
     assert (state.connected, state.age.ToMilliseconds(), state.revision) == (True, 250, 7)
+
+
+@pytest.mark.parametrize(("length", "elsewhere"), [(1_000, False), (1_000_000, True)])
+async def test_the_other_calls_go_on_while_a_large_one_is_read(
+    length: int, elsewhere: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    read = convert.generation
+
+    def noticed(*arguments: Any, **named: Any) -> Any:
+        threads.append(threading.get_ident())
+        return read(*arguments, **named)
+
+    monkeypatch.setattr(convert, "generation", noticed)
+    world = everything()
+    said = message_pb2.Message(role=message_pb2.ROLE_USER, parts=[message_pb2.Part(text="a" * length)])
+    asked = generation_pb2.Generation(messages=[said])
+    await service(world).Generate(pb.GenerateRequest(generation=asked), None)
+    [_ async for _ in service(world).StreamGenerate(pb.StreamGenerateRequest(generation=asked), None)]
+    await service(world).EstimateCost(pb.EstimateCostRequest(generation=asked), None)
+    await service(world).ExplainRoute(pb.ExplainRouteRequest(generation=asked), None)
+    assert [each != threading.get_ident() for each in threads] == [elsewhere] * 4
+    with pytest.raises(InvalidArgument):
+        await service(world).Generate(
+            pb.GenerateRequest(generation=generation_pb2.Generation(messages=[said], top_k=-1)), None
+        )
