@@ -2,8 +2,8 @@
 
 Where it differs from Google's own APIs, as found with 1.43.0:
 - a function call ends with `FUNCTION_CALL`, a finish reason that Gemini does not have;
-- of embeddings it has `embedContent` for one text, and neither `batchEmbedContents` nor `predict`: they cannot be tried;
-- `cachedContentTokenCount` and `thoughtsTokenCount` are left out, so tokens from caches and of thoughts cannot be tried;
+- of embeddings it has `embedContent` for one text and no `batchEmbedContents`, so they cannot be tried;
+- `cachedContentTokenCount` and `thoughtsTokenCount` are left out, so caches and thoughts cannot be counted with it;
 - thoughts have no signatures, and nothing says `responseId` or `modelVersion`;
 - `parametersJsonSchema` is not read, and `responseJsonSchema` is not what a fixture's `responseFormat` matches, so JSON
   cannot be tried with it;
