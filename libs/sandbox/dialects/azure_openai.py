@@ -20,7 +20,13 @@ _ENDPOINTS: Mapping[str, Endpoint] = {"chat/completions": Endpoint.CHAT, "embedd
 _DEPLOYMENTS = "/azure/openai/deployments/"
 _V1 = "/azure/openai/v1/"
 # Newer than the versions with a date that are generally available.
-_DATED_PARAMETERS = PARAMETERS - {"safety_identifier", "prompt_cache_key", "prompt_cache_retention", "service_tier"}
+_NEWER_PARAMETERS = PARAMETERS - {"safety_identifier", "prompt_cache_key", "prompt_cache_retention", "service_tier"}
+# By the specification of 2024-10-21, the newest that is generally available.
+_OLDER_PARAMETERS = _NEWER_PARAMETERS - {
+    *("max_completion_tokens", "reasoning_effort", "metadata", "store", "verbosity", "modalities", "audio"),
+    *("prediction", "web_search_options"),
+}
+_FIRST_TO_REASON = "2024-12-01"
 _SAFE: Mapping[str, Any] = {
     name: {"filtered": False, "severity": "safe"} for name in ("hate", "self_harm", "sexual", "violence")
 }
@@ -88,8 +94,11 @@ class AzureOpenAI(OpenAIChat):
     def read(self, call: Call) -> Question:
         """Understand a request. Raises Refusal (400) naming the parameter."""
         _check_version(call)
-        dated = not call.route.action
-        return read_question(call.body, model=call.route.model, parameters=_DATED_PARAMETERS if dated else PARAMETERS)
+        known = PARAMETERS
+        if not call.route.action:
+            older = call.query["api-version"] < _FIRST_TO_REASON
+            known = _OLDER_PARAMETERS if older else _NEWER_PARAMETERS
+        return read_question(call.body, model=call.route.model, parameters=known)
 
     def read_embedding(self, call: Call) -> EmbeddingQuestion:
         """Understand a request for vectors. Raises Refusal (400) naming the parameter."""

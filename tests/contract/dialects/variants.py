@@ -149,6 +149,14 @@ _ALL = (
         finishes=_OPENAI_FINISHES,
     ),
     Variant(
+        name="azure_openai-v1",
+        type="azure_openai",
+        options={"api_version": "v1"},
+        path="/azure",
+        reader=chat_completions.read,
+        finishes=_OPENAI_FINISHES,
+    ),
+    Variant(
         name="anthropic",
         type="anthropic",
         older_options={"thinking": "budget"},

@@ -30,11 +30,15 @@ from tests.integration.router_providers.wire import (
 )
 
 VERSION = "2024-10-21"
+NEWER_VERSION = "2025-04-01-preview"
 NOT_IN_DATED = ("documents", "tier auto", "tier standard", "tier flex", "tier priority", "a key of the cache")
-CALLS: Mapping[str, Call] = {
+NEWER_CALLS: Mapping[str, Call] = {
     **CHAT_CALLS,
     **{name: call for name, call in OPENAI_CALLS.items() if name not in NOT_IN_DATED},
     "an end user": END_USERS["user"],
+}
+CALLS: Mapping[str, Call] = {
+    name: call for name, call in NEWER_CALLS.items() if name != "sound" and "reasoning_effort" not in call.params
 }
 V1_CALLS: Mapping[str, Call] = {**CHAT_CALLS, **OPENAI_CALLS, "an end user": END_USERS["user"]}
 ODD_NAME = "my gpt/4o?#%ü"
@@ -52,14 +56,14 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         yield running
 
 
-def sdk(endpoint: str, **fields: Any) -> AsyncAzureOpenAI:
+def sdk(endpoint: str, version: str = VERSION, **fields: Any) -> AsyncAzureOpenAI:
     return AsyncAzureOpenAI(
-        azure_endpoint=endpoint, api_version=VERSION, max_retries=0, **(fields or {"api_key": CANARY})
+        azure_endpoint=endpoint, api_version=version, max_retries=0, **(fields or {"api_key": CANARY})
     )
 
 
-def arguments(call: Call) -> dict[str, Any]:
-    limit = {"max_completion_tokens": call.output_limit} if call.output_limit is not None else {}
+def arguments(call: Call, field: str = "max_completion_tokens") -> dict[str, Any]:
+    limit = {field: call.output_limit} if call.output_limit is not None else {}
     return {**cast("dict[str, Any]", call.params), **limit}
 
 
@@ -74,16 +78,34 @@ async def test_the_sdk_sends_the_same_request(session: HttpProviderSession, name
         await session.generate(sent(server.url, call))
         await streamed(session, sent(server.url, call))
         async with sdk(server.url) as client:
-            await client.chat.completions.create(**arguments(call))
+            wanted = arguments(call, "max_tokens")
+            await client.chat.completions.create(**wanted)
             usage: dict[str, Any] = {"stream_options": {"include_usage": True}}
-            await client.chat.completions.create(**arguments(call), **usage, stream=True)
+            await client.chat.completions.create(**wanted, **usage, stream=True)
     ours, our_stream, theirs, their_stream = server.bodies()
-    assert ours == theirs == arguments(call)
+    assert ours == theirs == wanted
     assert our_stream == their_stream
     for mine, other in zip(server.exchanges[:2], server.exchanges[2:], strict=True):
         assert (mine.method, mine.path) == (other.method, other.path)
         assert mine.headers["api-key"] == other.headers["api-key"] == CANARY
         assert "authorization" not in mine.headers
+
+
+@pytest.mark.parametrize("name", NEWER_CALLS)
+async def test_newer_versions_know_sound_and_reasoning(
+    session: HttpProviderSession, sandbox: Sandbox, name: str
+) -> None:
+    call, options = NEWER_CALLS[name], {"api_version": NEWER_VERSION}
+    async with serving(echo) as server:
+        await session.generate(sent(server.url, call, options))
+        async with sdk(server.url, NEWER_VERSION) as client:
+            await client.chat.completions.create(**arguments(call))
+    ours, theirs = server.exchanges
+    assert orjson.loads(ours.body) == orjson.loads(theirs.body) == arguments(call)
+    assert ours.path == theirs.path
+    async with sdk(f"{sandbox.url}/azure", NEWER_VERSION) as client:
+        answer = read_by_sdk(await client.chat.completions.create(**arguments(call)))
+    assert await session.generate(sent(f"{sandbox.url}/azure", call, options)) == answer
 
 
 @pytest.mark.parametrize("name", V1_CALLS)
@@ -132,12 +154,11 @@ async def test_a_token_of_entra_goes_where_the_sdk_puts_it() -> None:
 @pytest.mark.parametrize("name", CALLS)
 async def test_the_sdk_reads_the_same_answer(session: HttpProviderSession, sandbox: Sandbox, name: str) -> None:
     call, base_url = CALLS[name], f"{sandbox.url}/azure"
+    wanted = arguments(call, "max_tokens")
     async with sdk(base_url) as client:
-        theirs = await client.chat.completions.create(**arguments(call))
+        theirs = await client.chat.completions.create(**wanted)
         assert await session.generate(sent(base_url, call)) == read_by_sdk(theirs)
-        chunks = await client.chat.completions.create(
-            **arguments(call), stream=True, stream_options={"include_usage": True}
-        )
+        chunks = await client.chat.completions.create(**wanted, stream=True, stream_options={"include_usage": True})
         assert folded(await streamed(session, sent(base_url, call))) == joined([chunk async for chunk in chunks])
 
 

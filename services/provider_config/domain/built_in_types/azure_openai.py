@@ -24,7 +24,8 @@ AZURE_OPENAI = ProviderType(
         "api_version": {
             "type": "string",
             "description": "The version of the API. A date such as `2024-10-21`, the default, puts the deployment into "
-            "the path; `v1`, `preview` and `latest` are the API without it, which carries documents and tiers too.",
+            "the path; `v1`, `preview` and `latest` are the API without it, which carries documents and tiers too. "
+            "Sound and reasoning need one of these, or `2024-12-01-preview` or newer.",
             "examples": ["2024-10-21", "v1"],
             "pattern": "^(v1|preview|latest|[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?)$",
         },

@@ -1,8 +1,9 @@
 """OpenAI's models on Azure: each is a deployment, which the model's own id names.
 
 Options, all optional: `api_version`: a date such as `2024-10-21`, the default, for the paths with deployments in them;
-`v1`, `preview` or `latest` for those without. `auth`: `api_key` (default), or `entra` for a key that is the JSON object
-`{"tenant_id": …, "client_id": …, "client_secret": …}` of an application registered in Entra.
+`v1`, `preview` or `latest` for those without. Sound and reasoning need 2024-12-01-preview or newer. `auth`: `api_key`
+(default), or `entra` for a key that is the JSON object `{"tenant_id": …, "client_id": …, "client_secret": …}` of an
+application registered in Entra.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ from services.router.providers.formats.chat_completions.dialect import ChatCompl
 from services.router.providers.formats.chat_completions.quirks import NO_TIERS, OPENAI_QUIRKS, Quirks
 from services.router.providers.formats.chat_completions.response import ChatAnswers
 from services.router.providers.formats.openai_embeddings import OpenAIEmbedder
-from services.router.providers.formats.openai_errors import OPENAI_CODES, OPENAI_WORDS
+from services.router.providers.formats.openai_errors import OPENAI_CODES, OPENAI_TYPES, OPENAI_WORDS
 from services.router.providers.reading.error_table import ErrorTable
 
 _DEFAULT_VERSION = "2024-10-21"
 _UNDATED = frozenset({"v1", "preview", "latest"})
+# "Model … is enabled only for api versions 2024-12-01-preview and later", it says of all that reason.
+_FIRST_TO_REASON = "2024-12-01"
 _SCOPE = "https://cognitiveservices.azure.com/.default"
 
 _ERRORS = ErrorTable(
@@ -41,16 +44,21 @@ _ERRORS = ErrorTable(
         }
     ),
     words=(*OPENAI_WORDS, ("content management policy", Reason.CONTENT_REFUSED)),
+    status_names=OPENAI_TYPES,
 )
 
 # Newest and without a date: all that OpenAI has, but for the name of the end user.
 _V1 = replace(OPENAI_QUIRKS, end_user_field="user", answers=ChatAnswers(AnswerRules(errors=_ERRORS)))
 # Unknown arguments are refused, and the dated versions know fewer.
-_DATED = replace(
+_NEWER = replace(
     _V1,
     features=_V1.features & ~(features.DOCUMENTS | features.SERVICE_TIER),
     tiers=NO_TIERS,
     cache_key_field="",
+)
+# The newest that is generally available, 2024-10-21, is among these; its contents are texts and images.
+_OLDER = replace(
+    _NEWER, features=_NEWER.features & ~(features.REASONING | features.AUDIO), output_limit_field="max_tokens"
 )
 
 
@@ -61,7 +69,10 @@ class AzureOpenAIDialect(ChatCompletionsDialect):
 
     def quirks_of(self, options: Options) -> Quirks:
         """By the version of the API."""
-        return _V1 if _version(options) in _UNDATED else self.quirks
+        version = _version(options)
+        if version in _UNDATED:
+            return _V1
+        return _NEWER if version >= _FIRST_TO_REASON else self.quirks
 
     def key_headers(self, key: str, options: Options) -> Mapping[str, str]:
         """`api-key`, or `Authorization: Bearer` for a token of Entra's."""
@@ -119,7 +130,7 @@ def _by_entra(options: Options) -> bool:
 AZURE_OPENAI = AzureOpenAIDialect(
     id="azure_openai",
     requires_key=True,
-    quirks=_DATED,
+    quirks=_OLDER,
     errors=_ERRORS,
     embedder=OpenAIEmbedder(
         base64=True, path=lambda options, provider_model_id: path_of("embeddings", provider_model_id, options)
