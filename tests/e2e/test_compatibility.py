@@ -74,7 +74,7 @@ async def test_what_an_api_cannot_do_is_known_before_the_call(stack: LocalStack)
     tenant = "compatible-api"
     async with stack.client(tenant=tenant) as admin:
         revision = await give(stack, admin, tenant, "ollama", EVERYTHING)
-        with pytest.raises(FailedPrecondition, match="its API cannot do a choice of tools"):
+        with pytest.raises(FailedPrecondition, match="its API does not carry a choice of tools"):
             await admin.generate("Weather?", tools=[WEATHER], tool_choice="required", revision=revision)
         answer = await admin.generate("Weather?", tools=[WEATHER], tool_choice="required", compatibility="drop")
         assert [each.partition(" left out: ")[0] for each in answer.outcome.warnings] == ["a choice of tools"]

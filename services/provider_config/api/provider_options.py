@@ -72,7 +72,7 @@ def _description(error: ValidationError) -> str:
     rule = error.validator_value
     match error.validator:
         case "type":
-            return f"must be a {rule}"
+            return f"must be {'an' if rule in {'integer', 'object', 'array'} else 'a'} {rule}"
         case "enum" if isinstance(rule, list):
             return f"must be one of {', '.join(map(str, rule))}"
         case "pattern":

@@ -220,6 +220,14 @@ def test_no_refusal_of_an_option_quotes_its_value() -> None:
         assert "sk-secret" not in repr(caught.value) + repr(caught.value.field_violations)
 
 
+@pytest.mark.parametrize(
+    ("provider_type", "name", "told"), [("ollama", "num_ctx", "an integer"), ("ollama", "keep_alive", "a string")]
+)
+def test_an_option_of_the_wrong_type_is_told_the_right_one(provider_type: str, name: str, told: str) -> None:
+    problems = option_problems(PROVIDER_TYPES[provider_type], {name: []})
+    assert [each.description for each in problems] == [f"must be {told}"]
+
+
 @pytest.mark.parametrize("provider_type", PROVIDER_TYPES.values(), ids=PROVIDER_TYPES)
 def test_the_schema_of_a_types_options_is_a_closed_one(provider_type: ProviderType) -> None:
     schema = json.loads(schema_json(provider_type))

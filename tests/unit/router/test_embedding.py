@@ -259,7 +259,7 @@ async def test_what_an_api_cannot_do_is_refused_or_left_out_with_a_warning() -> 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fakes, "TYPES", bare)
         assert await refused(world, texts(**wishes)) == [
-            ("CAPABILITY_MISSING", "its API cannot do an end user, dimensions, a purpose")
+            ("CAPABILITY_MISSING", "its API does not carry an end user, dimensions, a purpose")
         ]
         _, outcome = await embed(world, texts(**wishes, drop_unsupported=True))
     sent = world.providers.dispatched[-1].request

@@ -138,9 +138,9 @@ async def test_everything_a_model_lacks_is_named() -> None:
 
 async def test_what_the_api_lacks_is_told_apart_from_what_the_model_lacks() -> None:
     request = ask(tools=(TOOL,), seed=1, top_k=3)
-    assert await left_out(request, Capabilities(), f.ALL & ~f.SEED & ~f.TOP_K) == "its API cannot do a seed, top_k"
+    assert await left_out(request, Capabilities(), f.ALL & ~f.SEED & ~f.TOP_K) == "its API does not carry a seed, top_k"
     assert await left_out(request, Capabilities(tools=False), f.ALL & ~f.SEED & ~f.TOOLS) == (
-        "its model 'small' cannot do tools, and its API cannot do a seed"
+        "its model 'small' cannot do tools, and its API does not carry a seed"
     )
 
 

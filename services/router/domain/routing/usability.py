@@ -157,12 +157,12 @@ class Judge:
         if provider.type in self._plain:
             by_api = required & ~by_model & ~self._types.features_of(provider, model)
         if by_model and by_api:
-            words = "its model {!r} cannot do {}, and its API cannot do {}"
+            words = "its model {!r} cannot do {}, and its API does not carry {}"
             return Obstacle(Cause.CAPABILITY_MISSING, words, (model.id, _Features(by_model), _Features(by_api)))
         if by_model:
             return Obstacle(Cause.CAPABILITY_MISSING, "its model {!r} cannot do {}", (model.id, _Features(by_model)))
         if by_api:
-            return Obstacle(Cause.CAPABILITY_MISSING, "its API cannot do {}", (_Features(by_api),))
+            return Obstacle(Cause.CAPABILITY_MISSING, "its API does not carry {}", (_Features(by_api),))
         return None
 
 
