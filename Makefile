@@ -33,6 +33,10 @@ test: $(DEVELOP) $(STUBS) ## Run the tests
 test-peers: $(DEVELOP) $(STUBS) ## Run the tests against a provider from npm (needs Node)
 	@$(BIN)/python -m pytest -q -m peers tests/contract/peers
 
+.PHONY: test-live
+test-live: $(DEVELOP) $(STUBS) ## Try a real endpoint: GATEHOUSE_LIVE_TYPE, _URL, _KEY, _MODEL, … (services/router/providers/README.md)
+	@$(BIN)/python -m pytest -q --tb=short -r fE -m live tests/live
+
 .PHONY: features
 features: $(DEVELOP) $(STUBS) ## Find out what every dialect carries and write the table of services/router/providers/README.md
 	@$(BIN)/python -m tests.contract.dialects.feature_table --write

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import NoReturn, TypeVar
@@ -137,15 +138,16 @@ class Asker:
         return folded(await streamed(self.session, call))
 
     async def _patiently(self, act: Callable[[], Awaitable[_Result]]) -> _Result:
-        for tried in range(1, _TRIES + 1):
+        tried = 0
+        while True:
             try:
                 return await act()
             except ProviderError as error:
-                if error.reason not in _PASSING or tried == _TRIES:
-                    self._judge(error)
-                pause = min(error.retry_after_s or _PAUSE_S * tried, _LONGEST_PAUSE_S)
-            await asyncio.sleep(pause)
-        raise AssertionError
+                problem = error
+            tried += 1
+            if problem.reason not in _PASSING or tried == _TRIES:
+                self._judge(problem)
+            await asyncio.sleep(min(problem.retry_after_s or _PAUSE_S * tried, _LONGEST_PAUSE_S))
 
     def _judge(self, error: ProviderError) -> NoReturn:
         message = error.message.lower()
@@ -187,7 +189,7 @@ def _check(answer: Answer) -> None:
     assert answer.finish_reason is not FinishReason.UNKNOWN, f"the finish {answer.raw_finish_reason!r} is not known"
     assert answer.raw_finish_reason
     texts = [isinstance(part, Text) for part in answer.parts]
-    assert not any(one and other for one, other in zip(texts, texts[1:], strict=False)), "texts are merged"
+    assert not any(one and other for one, other in itertools.pairwise(texts)), "texts are merged"
     assert all(part.text for part in answer.parts if isinstance(part, Text))
     calls = answer.tool_calls
     assert all(call.name and call.id for call in calls)

@@ -28,14 +28,16 @@ _PLACES = pytest.StashKey[dict[tuple[str, int], tuple[str, ...]]]()
 _VERDICTS = pytest.StashKey[Verdicts]()
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Read what is to be tested, and let the tests reach nothing else. The marker has chosen the tests before."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
+    """Once the tests are chosen, read what is to be tested, and let them reach nothing else."""
+    names = {marker.args[0] for item in items if (marker := item.get_closest_marker("live")) is not None}
+    yield
     chosen = [(item, marker) for item in items if (marker := item.get_closest_marker("live")) is not None]
     if not chosen:
         return
     try:
-        target = read_target(os.environ, {marker.args[0] for _, marker in chosen})
+        target = read_target(os.environ, names)
         places = target.addresses()
     except BadTarget as problem:
         raise pytest.UsageError(str(problem)) from None

@@ -26,7 +26,7 @@ EVERYWHERE = "*"
 
 _EXAMPLE = (
     f"for example: make test-live {TYPE}=openai_compatible {URL}=http://localhost:8080/v1 {MODEL}=qwen3 "
-    f"{OPTIONS}='{{\"server\":\"llama_cpp\"}}'"
+    f'{OPTIONS}=\'{{"server":"llama_cpp"}}\''
 )
 
 

@@ -16,6 +16,7 @@ _TEXTS = (
     "A kitten naps on the couch.",
     "Central banks raised their interest rates by half a point.",
 )
+_SAME = 0.99
 _REFUSALS = ("embedding", "dimension", "output_dimension", "matryoshka")
 
 
@@ -45,9 +46,13 @@ async def test_each_text_has_its_vector(embedder: Asker) -> None:
 
 @pytest.mark.live("embeddings-order", *_REFUSALS)
 async def test_vectors_come_in_the_order_of_the_texts(embedder: Asker) -> None:
-    one, other = [(await embedder.embed(Embedding(inputs=texts))).vectors for texts in (_TEXTS, _TEXTS[::-1])]
-    for vector, same in zip(one, other[::-1], strict=True):
-        assert _likeness(vector, same) > 0.99
+    alone = [(await embedder.embed(Embedding(inputs=(text,)))).vectors[0] for text in _TEXTS]
+    together = (await embedder.embed(Embedding(inputs=_TEXTS))).vectors
+    found = [[_likeness(vector, other) > _SAME for other in alone] for vector in together]
+    places = [row.index(True) if any(row) else None for row in found]
+    if None in places:
+        pytest.xfail("not as told: a text has another vector in company than alone")
+    assert places == [0, 1, 2]
 
 
 @pytest.mark.live("embeddings-usage", *_REFUSALS)

