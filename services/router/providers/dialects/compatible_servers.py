@@ -78,10 +78,15 @@ def _openrouter_reasoning(wanted: ReasoningRequest, _provider_model_id: str) -> 
 
 OTHER = Quirks(
     features=BASIC | features.AUDIO | features.END_USER,
+    image_urls=False,
     reasoning=reasoning_by_effort((_ANY_ID, _NONE_TO_HIGH)),
     answers=_answers(),
 )
-"""A server of which nothing is known: what most take. Most know the older name of the output limit only."""
+"""A server of which nothing is known: what most take. Most know the older name of the output limit only.
+
+It may live inside the network, as those that people run themselves do, and would fetch from there whatever a caller
+names, redirects included: none of them gets a URL.
+"""
 
 SERVERS: Mapping[str, Quirks] = MappingProxyType(
     {
@@ -89,6 +94,7 @@ SERVERS: Mapping[str, Quirks] = MappingProxyType(
         "vllm": Quirks(
             features=BASIC | features.AUDIO | features.TOP_K | features.END_USER,
             output_limit_field="max_completion_tokens",
+            image_urls=False,
             reasoning=reasoning_by_effort(
                 (_ANY_ID, _switched(_template(**_TEMPLATE_OFF), _template(**_TEMPLATE_ON), _THINKING_EFFORTS))
             ),
@@ -100,6 +106,7 @@ SERVERS: Mapping[str, Quirks] = MappingProxyType(
             features=BASIC | features.AUDIO | features.TOP_K,
             # An object is taken for `auto`, without a word.
             named_tool=False,
+            image_urls=False,
             closes_streams=True,
             end_user_field="",
             # Efforts are known to the template of gpt-oss only, which has no switch.

@@ -9,6 +9,7 @@ from services.router.domain import features
 from services.router.domain.generation import (
     Effort,
     Generation,
+    Image,
     JsonFormat,
     JsonSchemaFormat,
     Message,
@@ -94,6 +95,15 @@ USUAL = {"penalties", "stop", "seed", "images", "json_schema", "parallel_tool_ca
 def test_what_each_can_be_asked_for(server: str, can: set[str]) -> None:
     mask = OPENAI_COMPATIBLE.features({"server": server}, "m")
     assert can == {name for name, bit in MASKS.items() if mask & bit}
+
+
+@pytest.mark.parametrize("server", ["other", "vllm", "llama_cpp", "lm_studio"])
+def test_servers_that_people_run_themselves_fetch_nothing_for_callers(server: str) -> None:
+    # They live inside the network, and follow every redirect from a good place to one inside.
+    image = Image(url="https://example.com/cat.png")
+    request = Generation(messages=(Message(Role.USER, (image,)),))
+    assert OPENAI_COMPATIBLE.takes_urls(request, {"server": server}, "m") == frozenset()
+    assert OPENAI_COMPATIBLE.takes_urls(request, {"server": "groq"}, "m") == {Image}
 
 
 def _efforts(none: Any, low: Any, medium: Any, high: Any, most: Any) -> dict[Effort, Any]:
