@@ -235,6 +235,12 @@ def test_reasoning_and_signatures_from_elsewhere_are_left_out_with_one_warning(o
     assert warnings == (f"reasoning left out: that of earlier answers comes from elsewhere than {ONE}",)
 
 
+def test_what_comes_from_elsewhere_is_told_of_whatever_comes_after_it() -> None:
+    foreign = Reasoning("Hm.", Signature(b"x", ONE, "tenants/acme/keys/two"))
+    _, warnings = to(only(Role.ASSISTANT, foreign, Reasoning("So.", OWN), Text("Well.")))
+    assert len(warnings) == 1
+
+
 def test_reasoning_without_a_signature_is_left_out_unsaid() -> None:
     adapted, warnings = to(only(Role.ASSISTANT, Reasoning("Hm."), Text("Well.")))
     assert (last(adapted).parts, warnings) == ((Text("Well."),), ())

@@ -185,6 +185,14 @@ def test_what_is_asked_before_an_attempt_is_none_when_it_fails(reported: _Report
     assert [each.part for each in reported] == ["features", "takes_urls", "features"]
 
 
+def test_a_provider_that_has_answered_may_charge_whatever_the_plugin_says(reported: _Reported) -> None:
+    error = ProviderError(Reason.PROVIDER_OVERLOADED, sent=False)
+    answers = _encode(_guarded(reported, encode=_encoded(_Plays(decode=_fails(error))))).answers
+    with pytest.raises(ProviderError) as caught:
+        answers.decode(b"")
+    assert (caught.value.reason, caught.value.sent) == (Reason.PROVIDER_OVERLOADED, True)
+
+
 def test_embeddings_need_an_embedder(reported: _Reported) -> None:
     wanted = features.STREAMING | features.EMBEDDINGS
     assert _guarded(reported, features=_Returns(wanted), embedder=None).features({}, "m") == 0
