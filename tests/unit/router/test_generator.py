@@ -73,6 +73,7 @@ async def test_the_reservation_is_an_upper_bound_of_what_is_sent() -> None:
     (reserved,) = world.ledger.reserved
     assert reserved.input_tokens_estimate >= 100
     assert reserved.output_tokens_limit == world.providers.dispatched[0].output_limit == 4096
+    assert reserved.tenant == world.providers.dispatched[0].tenant
 
 
 async def test_no_more_than_the_context_is_reserved_for_a_document_of_unknown_size() -> None:
