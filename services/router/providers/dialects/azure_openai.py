@@ -24,6 +24,7 @@ from services.router.providers.formats.chat_completions.quirks import NO_TIERS, 
 from services.router.providers.formats.chat_completions.response import ChatAnswers
 from services.router.providers.formats.openai_embeddings import OpenAIEmbedder
 from services.router.providers.formats.openai_errors import OPENAI_CODES, OPENAI_TYPES, OPENAI_WORDS
+from services.router.providers.formats.openai_models import facts_of
 from services.router.providers.reading.error_table import ErrorTable
 
 _DEFAULT_VERSION = "2024-10-21"
@@ -66,6 +67,11 @@ class AzureOpenAIDialect(ChatCompletionsDialect):
     """Chat Completions under other paths, with other keys."""
 
     __slots__ = ()
+
+    def features(self, options: Options, provider_model_id: str) -> int:
+        """Those of the version; no reasoning for deployments named like models that never do and refuse to be asked."""
+        found = super().features(options, provider_model_id)
+        return found if facts_of(provider_model_id).reasons else found & ~features.REASONING
 
     def quirks_of(self, options: Options) -> Quirks:
         """By the version of the API."""
