@@ -257,6 +257,8 @@ def test_breakpoints_stay_with_what_they_follow() -> None:
     message = Message(Role.ASSISTANT, (Reasoning("Hm."), Text("a"), Reasoning("Hm."), Text("b")), (1, 3))
     adapted, _ = to(conversation(message))
     assert last(adapted) == Message(Role.ASSISTANT, (Text("a"), Text("b")), (0, 1))
+    first = Message(Role.ASSISTANT, (Reasoning("Hm."), Text("a")), (0,))
+    assert last(to(conversation(first))[0]) == Message(Role.ASSISTANT, (Text("a"),))
     split = Message(Role.TOOL, (ToolResult(tool_call_id="c", name="t", parts=(Text("1"), Text("2"))),), (0,))
     assert last(to(conversation(split), f.ALL & ~f.TOOLS)[0]).breakpoints == (2,)
 
