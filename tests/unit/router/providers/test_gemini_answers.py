@@ -307,3 +307,11 @@ def test_an_answer_can_be_blocked_under_way() -> None:
     ended = events(chunk({"text": "Once"}, finish="STOP"), blocked)[-1]
     assert isinstance(ended, Finished)
     assert ended.finish_reason is FinishReason.STOP
+
+
+def test_of_equal_totals_the_last_tells_the_parts() -> None:
+    early = chunk({"text": "Hi"}, usage={"promptTokenCount": 8, "totalTokenCount": 48})
+    late = chunk(finish="STOP", usage={"promptTokenCount": 8, "thoughtsTokenCount": 40, "totalTokenCount": 48})
+    end = events(early, late)[-1]
+    assert isinstance(end, Finished)
+    assert end.usage == TokenCounts(input_tokens=8, reasoning_tokens=40)
