@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.router.domain.generation import FinishReason, Generation, Message, Role, Text
+from services.router.domain.generation import FinishReason, Generation, Message, Reasoning, Role, Text
 from tests.live.asking import STREAMED, WHOLE, Asker, not_as_told
 
 _LIMIT = 16
@@ -117,8 +117,9 @@ async def test_usage_is_told_and_the_same_for_the_same_prompt(lone_asker: Asker)
         assert usage is not None, f"no usage in an answer that is {way}"
         prompts.add(usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens)
         assert usage.output_tokens + usage.reasoning_tokens > 0
-        # A token is a byte at least, and a few end the answer or mark what it is made of.
-        assert usage.output_tokens <= len(answer.text.encode()) + 64
+        # A token is a byte at least, and a few end the answer or mark what it is made of. Thoughts may be hidden.
+        if not any(isinstance(part, Reasoning) for part in answer.parts):
+            assert usage.output_tokens <= len(answer.text.encode()) + 64
     (prompt,) = prompts
     assert 5 <= prompt < 1000
 

@@ -164,7 +164,10 @@ class MessagesStreamDecoder:
                 if delta["thinking"]:
                     events.append(ReasoningDelta(text(delta["thinking"])))
             case "signature_delta":
-                self._blocks[index].signature = text(delta["signature"])
+                signature, block = text(delta["signature"]), self._blocks.get(index)
+                # llama.cpp closes every block at the end only, and signs thoughts with nothing.
+                if block is not None:
+                    block.signature = signature
 
     def _input(self, block: _Block, piece: str, events: list[ProviderEvent]) -> None:
         # The tools that run at the provider have inputs too.
