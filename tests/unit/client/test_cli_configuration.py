@@ -52,7 +52,9 @@ def test_a_provider_is_created_with_a_key_of_its_owner(fake: FakeGatehouse, run:
     assert (request.provider.key, request.provider.is_default) == ("tenants/acme/keys/openai", True)
     assert (request.provider.HasField("priority"), request.provider.HasField("active")) == (True, False)
     assert "revision 41" in result.stderr
-    run("providers", "create", "tenants/acme/users/ann/providers/mine", "--type", "openai", "--key", "k")
+    mine = "tenants/acme/users/ann/providers/mine"
+    result = run("providers", "create", mine, "--type", "openai", "--key", "k")
+    assert f"gatehouse providers test {mine}" in " ".join(result.stderr.split()), "an id would mean the tenant's"
     assert fake.last("CreateProvider").request.provider.key == "tenants/acme/users/ann/keys/k"
 
 

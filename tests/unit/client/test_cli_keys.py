@@ -60,7 +60,9 @@ def test_create_reads_the_key_from_a_pipe_and_the_origin_from_the_type(fake: Fak
 def test_create_reads_the_key_from_a_variable(fake: FakeGatehouse, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_KEY", CANARY)
     options = ["--type", "openai_compatible", "--origin", "http://localhost:8000", "--from-env", "MY_KEY"]
-    assert run("keys", "create", "k", *options, "--owner", "user", "--user", "ann").exit_code == 0
+    result = run("keys", "create", "k", *options, "--owner", "user", "--user", "ann")
+    assert result.exit_code == 0
+    assert "--key k --owner user" in " ".join(result.stderr.split()), "the provider has to be the user's too"
     request = fake.last("CreateKey").request
     assert (request.parent, request.key.origin) == ("tenants/acme/users/ann", "http://localhost:8000")
     assert request.api_key == CANARY.encode()

@@ -223,6 +223,8 @@ def test_what_to_do_with_a_new_model_is_told(fake: FakeGatehouse, run: Run) -> N
     embedder = Model(name=name, enabled=True, capabilities=Capabilities(embeddings=True))
     assert "try it: gatehouse embed --model m" in told(embedder)
     assert "enable it: gatehouse models update m --provider openai --enabled" in told(Model(name=name))
+    theirs = Model(name="platform/providers/openai/models/m")
+    assert "--provider platform/providers/openai --enabled" in told(theirs), "an id would mean the tenant's"
 
 
 def test_a_list_with_unpriced_models_says_what_that_means(fake: FakeGatehouse, run: Run) -> None:

@@ -108,7 +108,8 @@ def create(
     else:
         show_key(created.key, session)
     note_duplicates(created)
-    note(f"stored; a provider uses it with: gatehouse providers create ID --type {provider_type} --key {key}")
+    whose = "" if owner is Owner.TENANT else f" --owner {owner.value}"
+    note(f"stored; a provider uses it with: gatehouse providers create ID --type {provider_type} --key {key}{whose}")
 
 
 @command(

@@ -33,11 +33,11 @@ def has_price(model: Model) -> bool:
     return model.HasField("price") or model.HasField("catalogue_price")
 
 
-def next_step(model: Model) -> str:
+def next_step(model: Model, session: Session) -> str:
     """What to do with a model that was added."""
     if not model.enabled:
-        _, _, provider, _, model_id = model.name.rsplit("/", 4)
-        return f"enable it: gatehouse models update {model_id} --provider {provider} --enabled"
+        provider = session.reference(model.name.rpartition("/models/")[0])
+        return f"enable it: gatehouse models update {short(model.name)} --provider {provider} --enabled"
     if model.capabilities.embeddings:
         return f"try it: gatehouse embed --model {short(model.name)} 'bread' 'butter'"
     return f"try it: gatehouse chat --model {short(model.name)}"

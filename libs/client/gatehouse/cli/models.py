@@ -100,7 +100,7 @@ def create(
     note(
         "nothing was created: it could be"
         if dry_run
-        else f"live at revision {response.revision}; {next_step(response.model)}"
+        else f"live at revision {response.revision}; {next_step(response.model, session)}"
     )
     if not has_price(response.model):
         note("the catalogue has no price of it; quotas of cost let no call pass without: --input-price, --output-price")
@@ -226,16 +226,16 @@ def sync(
     if response.skipped:
         left_out = ", ".join(response.skipped[:10]) + (", …" if len(response.skipped) > 10 else "")  # noqa: PLR2004 - a line's worth
         note(f"left out, as their names make no id, or one that is taken: {left_out}", "yellow")
-    count = len(response.added)
+    count, made = len(response.added), session.reference(name)
     if count:
         what = f"{count:,} model{'' if count == 1 else 's'}"
         note(f"{what} would be added" if dry_run else f"added {what}, live at revision {response.revision}")
     if count and not enable and not dry_run:
-        note(f"enable what you want: gatehouse models update MODEL --provider {provider} --enabled")
+        note(f"enable what you want: gatehouse models update MODEL --provider {made} --enabled")
     if unpriced := sum(not has_price(model) for model in response.added):
         note(
             f"the catalogue has no price of {unpriced:,} of them; quotas of cost let no call pass without: gatehouse "
-            f"models update MODEL --provider {provider} --input-price … --output-price …"
+            f"models update MODEL --provider {made} --input-price … --output-price …"
         )
 
 

@@ -136,11 +136,12 @@ def create(
         )
     )
     show_provider(response.provider, session)
+    made = session.reference(name)
     note(
         "nothing was created: it could be"
         if dry_run
-        else f"live at revision {response.revision}; does it answer: gatehouse providers test {provider}; its models: "
-        f"gatehouse models sync {provider}"
+        else f"live at revision {response.revision}; does it answer: gatehouse providers test {made}; its models: "
+        f"gatehouse models sync {made}"
     )
 
 
