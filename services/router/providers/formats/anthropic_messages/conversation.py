@@ -52,6 +52,9 @@ class Change(enum.Flag):
     MARKED_INSTRUCTIONS = enum.auto()
 
 
+UNCHANGED = Change(0)
+
+
 class Conversation:
     """The messages of a call as turns of `model`.
 
@@ -80,7 +83,7 @@ class Conversation:
         self.system: list[Json] = []
         self.turns: list[Json] = []
         self.tools: dict[str, None] = {}
-        self.changes = Change(0)
+        self.changes = UNCHANGED
         # The ids in use, with the number that the last one made from each has.
         self._used: dict[str, int] = {}
         # Those of the turn before that wait for a result; the same by what the caller calls them.

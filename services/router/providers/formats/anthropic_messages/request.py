@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from services.router.domain.generation import Effort, Generation, ServiceTier
-from services.router.providers.formats.anthropic_messages.conversation import Conversation
+from services.router.providers.formats.anthropic_messages.conversation import UNCHANGED, Conversation
 from services.router.providers.formats.anthropic_messages.model_families import Family
 from services.router.providers.formats.anthropic_messages.structured_output import StructuredOutput, structured_output
 from services.router.providers.formats.anthropic_messages.thinking import NOT_SAID, ThinkingRequest, thinking_request
@@ -40,6 +40,7 @@ _TIERS = {
 }
 _HIGHEST_TEMPERATURE = _FIXED_TEMPERATURE = 1.0
 _LEAST_TOP_P = 0.95
+_NO_WARNINGS: tuple[str, ...] = ()
 _ONE_CALL = {"disable_parallel_tool_use": True}
 
 
@@ -87,12 +88,13 @@ def encode_request(
         body["service_tier"] = _TIERS[request.service_tier]
     if request.end_user:
         body["metadata"] = {"user_id": request.end_user}
-    changed = Changed(request=request, thinking=thinking, not_thinking=not_thinking, bound=bound, weaker=output.weaker)
-    return EncodedMessages(
-        body=orjson.dumps(body),
-        answer_tool=output.answer_tool,
-        warnings=warnings_of(changed, conversation.changes, provider_model_id, limit),
-    )
+    changes, warnings = conversation.changes, _NO_WARNINGS
+    if changes is not UNCHANGED or request.reasoning or request.service_tier or bound or output.weaker:
+        changed = Changed(
+            request=request, thinking=thinking, not_thinking=not_thinking, bound=bound, weaker=output.weaker
+        )
+        warnings = warnings_of(changed, changes, provider_model_id, limit)
+    return EncodedMessages(body=orjson.dumps(body), answer_tool=output.answer_tool, warnings=warnings)
 
 
 def _thinking(

@@ -69,6 +69,9 @@ class Change(enum.Flag):
     MOVED_INSTRUCTIONS = enum.auto()
 
 
+UNCHANGED = Change(0)
+
+
 def contents(messages: Sequence[Message], family: Family) -> tuple[list[_Json], Change]:
     """The turns of user and model, and what is changed in them; neighbours of the same role are one.
 
@@ -95,7 +98,7 @@ class _Conversation:
     __slots__ = ("_calls", "_family", "_open", "_responses", "_said", "_turns", "changes")
 
     def __init__(self, family: Family) -> None:
-        self.changes = Change(0)
+        self.changes = UNCHANGED
         self._family = family
         self._turns: list[_Json] = []
         # The calls of the model's last turn; the places of those that wait for a result, by their ids; the responses

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from services.router.domain.generation import Generation
 from services.router.providers.base import the_model
-from services.router.providers.formats.gemini_content.contents import Change
+from services.router.providers.formats.gemini_content.contents import UNCHANGED, Change
 
 # `{}` is the model.
 _OF_CONVERSATION = {
@@ -27,7 +27,7 @@ def warnings_of(
     """All there are; nearly always none. `thinking` is what is sent; `in_words`: an answer's form is only said."""
     budget = request.reasoning.budget_tokens if request.reasoning is not None else None
     sent = None if budget is None or thinking is None else thinking.get("thinkingBudget")
-    if not changes and not in_words and (sent is None or sent == budget):
+    if changes is UNCHANGED and not in_words and (sent is None or sent == budget):
         return ()
     model = the_model(provider_model_id)
     found = [text.format(model) for change, text in _OF_CONVERSATION.items() if change in changes]
