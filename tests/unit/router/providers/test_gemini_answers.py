@@ -315,3 +315,8 @@ def test_of_equal_totals_the_last_tells_the_parts() -> None:
     end = events(early, late)[-1]
     assert isinstance(end, Finished)
     assert end.usage == TokenCounts(input_tokens=8, reasoning_tokens=40)
+
+
+def test_a_thought_without_text_keeps_its_mark() -> None:
+    part = {"text": "", "thought": True, "thoughtSignature": "bWFyaw=="}
+    assert decoded(part, {"text": "Hi"}).parts == (Reasoning("", Signature(b"bWFyaw==")), Text("Hi"))

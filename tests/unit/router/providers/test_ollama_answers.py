@@ -171,6 +171,7 @@ def test_arguments_become_json(arguments: object, text: str) -> None:
         ("llama runner process has terminated", Reason.PROVIDER_ERROR),
         ("the input length exceeds the context length", Reason.CONTEXT_TOO_LONG),
         ("server busy, please try again.  maximum pending requests exceeded", Reason.PROVIDER_OVERLOADED),
+        ("server busy", Reason.PROVIDER_OVERLOADED),
         ("model requires more system memory (8.4 GiB) than is available (2.1 GiB)", Reason.PROVIDER_OVERLOADED),
         ("you've reached your hourly usage limit, please upgrade to continue", Reason.PROVIDER_RATE_LIMITED),
         ("model 'x' not found, try pulling it first", Reason.PROVIDER_MODEL_NOT_FOUND),
