@@ -181,6 +181,8 @@ SERVERS: Mapping[str, Quirks] = MappingProxyType(
             vectors=0,
             features=BASIC & ~(features.IMAGES | features.JSON_SCHEMA | features.SEED | features.PARALLEL_TOOL_CALLS),
             joins_texts=True,
+            # "Thinking mode does not support this tool_choice"; it thinks unless it is told not to.
+            thinks_when_forced=False,
             end_user_field="",
             # It has low, high and max.
             reasoning=reasoning_by_effort(

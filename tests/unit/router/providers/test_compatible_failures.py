@@ -39,7 +39,7 @@ ERRORS: list[tuple[int, Any, Reason, str]] = [
     (401, {"error": {"code": 401, "message": "Invalid API Key", "type": "authentication_error"}},
      Reason.PROVIDER_KEY_REJECTED, ""),
     (501, {"error": {"code": 501, "message": "not supported", "type": "not_supported_error"}},
-     Reason.PROVIDER_ERROR, ""),
+     Reason.PROVIDER_INVALID_REQUEST, "not supported"),
     # LM Studio
     (400, {"error": "Trying to keep the first 111490 tokens when context the overflows. However, the model is loaded"
            " with context length of only 32768 tokens"}, Reason.CONTEXT_TOO_LONG, "Trying"),

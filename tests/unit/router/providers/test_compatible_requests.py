@@ -33,6 +33,13 @@ LOOK = Tool(name="look", description="", parameters_json="")
 HEAR = Tool(name="hear", description="", parameters_json="")
 
 
+def warnings(server: str, request: Generation, model: str = "m") -> tuple[str, ...]:
+    encoded = OPENAI_COMPATIBLE.encode(
+        request, provider_model_id=model, output_limit=7, stream=False, options={"server": server}
+    )
+    return encoded.warnings
+
+
 def test_there_is_a_row_for_each_server_and_any_other_is_unknown() -> None:
     assert set(ALL) == set(SERVERS)
     for options in ({}, {"server": "unheard-of"}, {"server": 7}):
@@ -277,6 +284,35 @@ def test_mistral_takes_system_messages_at_the_beginning_only() -> None:
     ]
     assert messages[5]["content"] == messages[9]["content"] == "Now in verse."
     assert [each["role"] for each in sent("groq", request)["messages"]].count("system") == 5
+    late_word = "instructions amid the conversation sent as the user's: the API takes no others there"
+    assert late_word in warnings("mistral", request)
+    assert late_word not in warnings("groq", request)
+    assert warnings("mistral", replace(request, messages=turns[:3])) == ()
+
+
+@pytest.mark.parametrize("choice", [ToolChoiceMode.REQUIRED, NamedTool("hear")])
+@pytest.mark.parametrize("wanted", [None, ReasoningRequest(effort=Effort.HIGH), ReasoningRequest(effort=Effort.NONE)])
+def test_deepseek_does_not_think_where_it_has_to_call_a_tool(
+    choice: ToolChoiceMode | NamedTool, wanted: ReasoningRequest | None
+) -> None:
+    request = replace(HELLO, tools=(LOOK, HEAR), tool_choice=choice, reasoning=wanted)
+    body = sent("deepseek", request)
+    assert (body["thinking"], "reasoning_effort" in body) == ({"type": "disabled"}, False)
+    given_up = wanted is not None and wanted.effort is Effort.HIGH
+    assert warnings("deepseek", request) == (
+        ("reasoning left out: the model 'm' cannot think while it is made to call a tool",) if given_up else ()
+    )
+    free = replace(request, tool_choice=ToolChoiceMode.AUTO)
+    assert ("reasoning_effort" in sent("deepseek", free)) is given_up
+    assert warnings("deepseek", free) == warnings("vllm", request) == ()
+
+
+def test_a_model_that_cannot_be_asked_to_think_is_not_asked_in_silence() -> None:
+    request = replace(HELLO, reasoning=ReasoningRequest(effort=Effort.LOW))
+    assert warnings("xai", request, "grok-4-0709") == (
+        "reasoning left out: the model 'grok-4-0709' cannot be told whether or how hard to think",
+    )
+    assert warnings("xai", request, "grok-4.3") == warnings("xai", HELLO, "grok-4-0709") == ()
 
 
 def test_deepseek_gets_its_thoughts_back_with_every_call_and_texts_in_one() -> None:

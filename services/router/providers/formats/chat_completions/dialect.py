@@ -89,7 +89,7 @@ class ChatCompletionsDialect:
             stream=stream,
             options=options,
         )
-        path, warnings = self.path(provider_model_id, options), warnings_of(request, quirks)
+        path, warnings = self.path(provider_model_id, options), warnings_of(request, quirks, provider_model_id)
         headers = _CLOSE if stream and quirks.closes_streams else NO_HEADERS
         return EncodedRequest(path, body, quirks.answers, headers, warnings)
 

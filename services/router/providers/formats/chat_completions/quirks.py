@@ -82,13 +82,14 @@ class Quirks:
     `features`: bits of `domain.features`; `vectors`: those of its embeddings. `stream_usage`: whether it knows
     `stream_options`; some refuse what they do not know. `strict_schemas`: whether strict JSON Schemas have to be
     OpenAI's part of JSON Schema. `named_tool`: whether one tool can be named; else only this tool is offered, and one
-    is required. `json_object`: whether it knows `{"type":"json_object"}`; else a schema of any object is sent.
-    `joins_texts`: whether a message of several texts has to be one. `assistant_after_tools`: what the model is made to
-    say between results of tools and the user's next message, where the server lets no user speak there.
-    `systems_first`: whether it takes system messages at the beginning only; the user says the later ones. `image_urls`:
-    whether it fetches images. `end_user_field`, `cache_key_field`: empty where it has none. `tiers`: its words for
-    service tiers. `call_ids`: None where any will do. `closes_streams`: whether it hangs up after each streamed answer
-    without having said so; a call that is already under way on that connection would be lost.
+    is required. `thinks_when_forced`: whether the model may think where it has to call a tool. `json_object`: whether
+    it knows `{"type":"json_object"}`; else a schema of any object is sent. `joins_texts`: whether a message of several
+    texts has to be one. `assistant_after_tools`: what the model is made to say between results of tools and the user's
+    next message, where the server lets no user speak there. `systems_first`: whether it takes system messages at the
+    beginning only; the user says the later ones. `image_urls`: whether it fetches images. `end_user_field`,
+    `cache_key_field`: empty where it has none. `tiers`: its words for service tiers. `call_ids`: None where any will
+    do. `closes_streams`: whether it hangs up after each streamed answer without having said so; a call that is already
+    under way on that connection would be lost.
     """
 
     features: int = BASIC
@@ -98,6 +99,7 @@ class Quirks:
     seed_field: str = "seed"
     required_word: str = "required"
     named_tool: bool = True
+    thinks_when_forced: bool = True
     json_object: bool = True
     strict_schemas: bool = False
     joins_texts: bool = False

@@ -8,9 +8,11 @@ from typing import Any, TypeVar
 import orjson
 
 from services.router.domain.generation import (
+    Effort,
     Generation,
     JsonSchemaFormat,
     NamedTool,
+    ReasoningRequest,
     ResponseFormat,
     Tool,
     ToolChoice,
@@ -54,8 +56,12 @@ def encode_request(
         _add_tools(body, request, quirks)
     if request.response_format is not None:
         body["response_format"] = _response_format(request.response_format, quirks)
-    if request.reasoning is not None:
-        body.update(quirks.reasoning(request.reasoning, provider_model_id))
+    reasoning = request.reasoning
+    if not quirks.thinks_when_forced and forces_a_tool(request):
+        # It may think by default.
+        reasoning = ReasoningRequest(effort=Effort.NONE)
+    if reasoning is not None:
+        body.update(quirks.reasoning(reasoning, provider_model_id))
     if request.service_tier is not None and request.service_tier in quirks.tiers:
         body["service_tier"] = quirks.tiers[request.service_tier]
     if request.end_user and quirks.end_user_field:
@@ -63,6 +69,12 @@ def encode_request(
     if request.prompt_cache_key and quirks.cache_key_field:
         body[quirks.cache_key_field] = request.prompt_cache_key
     return orjson.dumps(body)
+
+
+def forces_a_tool(request: Generation) -> bool:
+    """Whether the model has to call one."""
+    choice = request.tool_choice
+    return bool(request.tools) and (choice is ToolChoiceMode.REQUIRED or isinstance(choice, NamedTool))
 
 
 def _overruled(options: Options, name: str, known: _T) -> _T:
