@@ -68,9 +68,11 @@ def test_only_its_streams_have_connections_of_their_own(server: str, stream: boo
 
 def test_blocks_of_its_messages_api_end_all_at_once_with_an_empty_signature() -> None:
     stream = (
-        b'{"type":"message_start","message":{"id":"chatcmpl-1","type":"message","role":"assistant","content":[],'
-        b'"model":"babble","stop_reason":null,"stop_sequence":null,'
-        b'"usage":{"cache_read_input_tokens":1,"input_tokens":20,"output_tokens":0}}}',
+        (
+            b'{"type":"message_start","message":{"id":"chatcmpl-1","type":"message","role":"assistant","content":[],'
+            b'"model":"babble","stop_reason":null,"stop_sequence":null,'
+            b'"usage":{"cache_read_input_tokens":1,"input_tokens":20,"output_tokens":0}}}'
+        ),
         b'{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":""}}',
         b'{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"HM"}}',
         b'{"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}',
