@@ -487,3 +487,11 @@ def test_what_a_stream_began_with_is_not_what_it_took() -> None:
 def test_thoughts_without_a_mark_have_no_signature() -> None:
     assert whole({"type": "thinking", "thinking": "Hm", "signature": ""}).parts == (Reasoning("Hm"),)
     assert whole({"type": "thinking", "thinking": "", "signature": ""}).parts == ()
+
+
+def test_a_later_event_that_says_no_stop_reason_does_not_take_it_back() -> None:
+    silent = {"type": "message_delta", "delta": {"stop_reason": None}, "usage": {"output_tokens": 6}}
+    *_, end = read(wire(START, END, silent, STOP))
+    assert isinstance(end, Finished)
+    assert (end.finish_reason, end.raw_finish_reason) == (FinishReason.STOP, "end_turn")
+    assert end.usage == TokenCounts(input_tokens=10, output_tokens=6)

@@ -101,6 +101,12 @@ def test_calls_of_one_id_are_answered_one_after_the_other() -> None:
     assert [(each["name"], each["response"]["output"]) for each in responses] == [("a", "one"), ("b", "two")]
 
 
+def test_calls_of_one_id_in_one_turn_get_their_results_in_order() -> None:
+    sent = body(user("Go"), model(called("1"), called("1")), result("1", text="one"), result("1", text="two"))
+    responses = [part["functionResponse"]["response"] for part in sent["contents"][2]["parts"]]
+    assert responses == [{"output": "one"}, {"output": "two"}]
+
+
 def test_a_conversation_that_would_begin_with_a_call_begins_with_the_user() -> None:
     assert turns(model(Text("So:"), called("1")), result("1")) == [
         ("user", ["Begin."]),
