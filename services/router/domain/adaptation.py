@@ -23,6 +23,7 @@ from services.router.domain.features import words_for
 from services.router.domain.generation import (
     Audio,
     Document,
+    Effort,
     Generation,
     Image,
     Message,
@@ -99,7 +100,7 @@ def _adapted(
     request: Generation, provider: Provider, can: int, missing: int, *, traced: bool
 ) -> tuple[Generation, tuple[str, ...]]:
     temperature = request.temperature
-    if temperature is None and can & features.SAMPLING:
+    if temperature is None and can & features.SAMPLING and not _thinks(request):
         temperature = provider.default_temperature
     if not missing and not traced:
         if temperature != request.temperature:
@@ -120,6 +121,11 @@ def _adapted(
             warnings = (f"reasoning left out: that of earlier answers comes from elsewhere than {provider.name}",)
     adapted: Generation = replace(request, **changes)
     return adapted, warnings + _of_tier(adapted)
+
+
+def _thinks(request: Generation) -> bool:
+    """Whether thinking is asked for: Claude then refuses a temperature, and nobody asked for this one."""
+    return request.reasoning is not None and request.reasoning.effort is not Effort.NONE
 
 
 def _of_tier(request: Generation) -> tuple[str, ...]:

@@ -112,6 +112,11 @@ class Attempt:
         self._sent = self._started
         self._sent_time = 0.0
         self._first_content_s: float | None = None
+        self._departed = False
+
+    def departs(self) -> None:
+        """The request is about to go out."""
+        self._departed = True
 
     @property
     def reference(self) -> str:
@@ -215,15 +220,16 @@ class Attempt:
 
     def cancelled(self, *, deadline_passed: bool) -> None:
         """The caller went away or its deadline passed."""
-        tokens = self._estimate()
+        # Before anything went out, such as while media were fetched for it, nothing was used.
+        tokens = self._estimate() if self._departed else TokenCounts()
         self._settle(
             AttemptOutcome.CANCELLED,
             tokens,
-            estimated=True,
+            estimated=self._departed,
             error_reason="DEADLINE_EXCEEDED" if deadline_passed else "CANCELLED",
         )
         self._passage.left(tokens.total)
-        if self.key_version:
+        if self.key_version and self._departed:
             # As for the tokens: it may have been sent.
             self._outcomes.used(self.reservation.key, self.key_version, self._sent_time)
 

@@ -142,6 +142,7 @@ class Call(Generic[RequestT]):
                 reference=attempt.reference,
                 media_by_url=self._plan.size.by_url,
                 tenant=self._context.tenant,
+                departing=attempt.departs,
             )
             return attempt, dispatch
 

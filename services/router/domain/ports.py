@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol
 
@@ -150,12 +150,17 @@ class Granted:
 ReserveResult = Granted | GatehouseError
 
 
+def _nothing() -> None:
+    """For those who keep no account."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispatch(Generic[RequestT]):
     """One attempt as the providers' session needs it.
 
     `reference` names it to the provider: `operation/attempt`. `output_limit` None sends no limit. `media_by_url`: the
-    request may name media by URL, which not every provider fetches itself; `tenant` is whose call it is.
+    request may name media by URL, which not every provider fetches itself; `tenant` is whose call it is. `departing` is
+    called right before anything goes out to the provider: what is left before that costs nothing.
     """
 
     target: Target
@@ -165,6 +170,7 @@ class Dispatch(Generic[RequestT]):
     reference: str
     media_by_url: bool = False
     tenant: str = ""
+    departing: Callable[[], None] = _nothing
 
 
 class ProviderStream(Protocol):

@@ -70,7 +70,8 @@ def _flat(text: object) -> object:
     if isinstance(text, dict):
         # Results that are JSON objects may go as such.
         return text
-    return str(text).replace("\n", "")
+    # Providers that refuse an empty result of a failed tool are told so in a word.
+    return str(text).replace("\n", "").replace("(nothing)", "")
 
 
 def _untyped(item: Item) -> Item:

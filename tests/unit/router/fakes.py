@@ -316,9 +316,12 @@ class FakeProviders:
     dispatched: list[Dispatch[Any]] = field(default_factory=list)
     streams: list[FakeStream] = field(default_factory=list)
     left_out: tuple[str, ...] = ()
+    held_back: bool = False
 
     def _next(self, dispatch: Dispatch[Any]) -> Any:
         self.dispatched.append(dispatch)
+        if not self.held_back:
+            dispatch.departing()
         script = self.scripts.get(dispatch.target.provider.id, [])
         return script.pop(0) if script else answer()
 
@@ -347,6 +350,7 @@ class FakeProviders:
     async def embed(self, dispatch: Dispatch[Embedding]) -> Vectors:
         script = self.scripts.get(dispatch.target.provider.id, [])
         self.dispatched.append(dispatch)
+        dispatch.departing()
         step = script.pop(0) if script else vectors(len(dispatch.request.inputs))
         if step is None:
             await asyncio.Event().wait()

@@ -384,6 +384,18 @@ async def test_closing_a_stream_closes_the_provider_s_and_records_what_was_deliv
     assert (settled.outcome, settled.tokens.output_tokens) == (AttemptOutcome.CANCELLED, 2)
 
 
+async def test_a_call_cancelled_before_anything_went_out_is_charged_nothing() -> None:
+    world = world_of(provider(), one=[None])
+    world.providers.held_back = True
+    task = asyncio.create_task(world.generator().generate(ask("x" * 400), context()))
+    await until(lambda: bool(world.providers.dispatched))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    (settled,) = world.ledger.settled
+    assert (settled.outcome, settled.tokens, settled.estimated) == (AttemptOutcome.CANCELLED, TokenCounts(), False)
+
+
 async def test_an_idle_stream_that_is_cancelled_closes_the_provider_s() -> None:
     world = world_of(provider(), one=[[TextDelta("one"), None]])
     task = asyncio.create_task(stream(world))

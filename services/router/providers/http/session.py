@@ -170,6 +170,7 @@ class HttpProviderSession:
         provider, reference = dispatch.target.provider, dispatch.reference
 
         def send(credential: Credential) -> Awaitable[ReceivedT]:
+            dispatch.departing()
             return within(timer, deadline, receive(_Call(dialect, provider, encoded, credential, reference)))
 
         return await self._tokens.used(dialect, dispatch.key, provider.options, send, timer=timer, deadline=deadline)
