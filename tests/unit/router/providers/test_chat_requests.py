@@ -113,6 +113,34 @@ def test_long_ids_of_calls_are_shortened_the_same_way_in_call_and_result() -> No
     assert kept[1]["tool_call_id"] == "x" * 40
 
 
+def test_what_an_assistant_said_around_a_call_is_one_text_as_it_was() -> None:
+    call = ToolCall(id="a", name="look", arguments_json="{}")
+    (message,) = body(saying(Text("Let me "), call, Text("look."), role=Role.ASSISTANT))["messages"]
+    assert (message["content"], len(message["tool_calls"])) == ("Let me look.", 1)
+
+
+def test_a_name_that_says_its_kind_in_capitals_is_left_as_it_is() -> None:
+    document = Document(data=b"%PDF", media_type="application/pdf", name="REPORT.PDF")
+    (message,) = body(saying(document))["messages"]
+    assert message["content"][0]["file"]["filename"] == "REPORT.PDF"
+
+
+@pytest.mark.parametrize(
+    ("options", "limit", "asks"),
+    [
+        ({"server": "vllm", "stream_usage": False, "output_limit_field": "max_tokens"}, "max_tokens", False),
+        ({"server": "mistral", "stream_usage": True}, "max_tokens", True),
+        ({"server": "vllm", "stream_usage": "no", "output_limit_field": 7}, "max_completion_tokens", True),
+    ],
+)
+def test_options_overrule_what_is_known_of_a_server(options: Options, limit: str, asks: bool) -> None:
+    encoded = OPENAI_COMPATIBLE.encode(
+        saying(Text("Hi")), provider_model_id="m", output_limit=9, stream=True, options=options
+    )
+    sent = orjson.loads(encoded.body)
+    assert (sent[limit], "stream_options" in sent) == (9, asks)
+
+
 def test_an_assistant_who_says_nothing_says_it_in_an_empty_text() -> None:
     thinking = Reasoning("Hm.", Signature(b"mark"))
     assert body(saying(thinking, role=Role.ASSISTANT))["messages"] == [{"role": "assistant", "content": ""}]

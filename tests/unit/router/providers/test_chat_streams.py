@@ -186,3 +186,28 @@ def test_parallel_calls_stay_apart_for_any_order_and_any_split_of_the_bytes(
         for index, (name, pieces) in enumerate(calls)
     ]
     assert wanted == list(folded(got).tool_calls)
+
+
+def test_a_call_keeps_its_first_id_whatever_its_pieces_say() -> None:
+    assert [ToolCallStarted(0, "a", "look"), ToolArgumentsDelta(0, "{}")] == content(
+        tool_delta(index=0, id="a", function={"name": "look"}),
+        tool_delta(index=0, id="b", function={"arguments": "{}"}),
+    )
+
+
+def test_another_id_without_an_index_or_a_name_is_no_piece_of_the_call_before() -> None:
+    with pytest.raises(ProviderError):
+        content(
+            tool_delta(id="a", function={"name": "look"}),
+            tool_delta(id="b", function={"arguments": "{}"}),
+        )
+
+
+def test_made_ids_are_of_the_first_id_an_answer_has() -> None:
+    call = tool_delta(index=0, function={"name": "look", "arguments": "{}"})
+    first, later = {**delta(role="assistant"), "id": "chatcmpl-1"}, {**call, "id": "chatcmpl-2"}
+    (started, _), (again, _) = content(first, later), content({**call, "id": "chatcmpl-1"})
+    assert started == again
+    assert isinstance(started, ToolCallStarted)
+    assert len(started.id) == len("call_0_") + 12
+    assert content(first, call) == [started, ToolArgumentsDelta(0, "{}")]

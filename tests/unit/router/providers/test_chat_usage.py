@@ -55,6 +55,7 @@ def test_reasoning_outside_of_the_completion_is_counted_by_the_total(told: int |
         counts(3, 1, cached=-1),
         counts(3, 1, cached=4),
         counts(3, 1, 4, reasoning=2),
+        {**counts(3, 1), "prompt_tokens_details": {"cached_tokens": 2, "cache_write_tokens": 2}},
         counts("3", 1),
         counts(True, 1),
         counts(2.5, 1),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.router.domain.errors import ProviderError
+from services.router.domain.errors import ProviderError, Reason
 from services.router.domain.generation import (
     Answer,
     FinishReason,
@@ -74,6 +74,25 @@ def test_openrouter_s_details_of_parallel_calls_stay_apart() -> None:
     (joined,) = read_stream("openrouter", *(chunk(reasoning_details=[each]) for each in pieces), chunk("stop")).parts
     assert isinstance(joined, Reasoning)
     assert joined.signature == Signature(orjson.dumps([{**one, "data": "AAAACCDD"}]))
+
+
+def test_thoughts_alone_are_kept_with_what_sends_them_back() -> None:
+    wanted = (Reasoning("Hmm.", Signature(b"Hmm.")),)
+    assert wanted == read_whole("deepseek", whole("length", None, content="", reasoning_content="Hmm.")).parts
+    assert wanted == read_stream("deepseek", chunk(reasoning_content="Hmm."), chunk("length")).parts
+
+
+def test_thoughts_of_mistral_may_be_one_text_and_other_pieces_are_passed_over() -> None:
+    pieces = [{"type": "thinking", "thinking": "Hmm."}, {"type": "reference", "reference_ids": [1]}]
+    assert read_whole("mistral", whole("stop", None, content=pieces)).parts == (Reasoning("Hmm."),)
+    assert read_stream("mistral", chunk(content=pieces), chunk("stop")).parts == (Reasoning("Hmm."),)
+
+
+def test_an_error_in_the_place_of_an_answer_is_told_apart() -> None:
+    error = {"object": "error", "message": "Slow down", "type": "x", "code": 429}
+    with pytest.raises(ProviderError) as caught:
+        read_whole("vllm", error)
+    assert caught.value.reason is Reason.PROVIDER_RATE_LIMITED
 
 
 @pytest.mark.parametrize(
