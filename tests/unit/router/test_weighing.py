@@ -131,7 +131,7 @@ def test_what_a_provider_tells_its_model_of_tools_is_covered() -> None:
 
     # Claude 3 Opus: 530 tokens, and each tool as JSON in tags.
     assert 530 + 40 <= more(tools=(TOOL,)) <= 1_000
-    assert 530 + 128 * 30 <= more(tools=(TOOL,) * 128)
+    assert more(tools=(TOOL,) * 128) >= 530 + 128 * 30
     # Older models get the schema of the answer as a tool.
     assert 530 <= more(response_format=SHAPE) <= 1_000
     image = Generation(messages=(Message(Role.USER, (Image(url="https://x"),)),))

@@ -126,8 +126,8 @@ def test_one_way_of_sampling_beside_another(model: str, *, loses: bool) -> None:
     expected = f"top_p beside a temperature left out: the model {model!r} does not take it"
     assert warnings(loose, model) == ((expected,) if loses else ())
     assert ("top_p" in body_of(loose, model)) is not loses
-    for alone in ({"temperature": None}, {"top_p": None}):
-        assert warnings(replace(loose, **alone), model) == ()
+    for alone in (replace(loose, temperature=None), replace(loose, top_p=None)):
+        assert warnings(alone, model) == ()
 
 
 def test_a_temperature_that_others_take() -> None:

@@ -9,6 +9,7 @@ from services.router.domain.generation import (
     Audio,
     Effort,
     Generation,
+    Image,
     JsonFormat,
     Message,
     Reasoning,
@@ -138,6 +139,21 @@ def test_calls_that_were_given_the_same_id_twice_are_told_apart() -> None:
     results = {each["call_id"]: each["output"] for each in sent if each["type"] == "function_call_output"}
     assert list(calls.values()) == ["[0]", "[1]", "[2]", "[3]"]
     assert results == {call_id: arguments[1] for call_id, arguments in list(calls.items())[:3]}
+
+
+def test_an_id_that_is_made_is_none_that_another_call_has() -> None:
+    calls = [ToolCall(id=call_id, name="look", arguments_json="{}") for call_id in ("a", "a_2", "a", "a")]
+    said = items(HELLO, *(Message(Role.ASSISTANT, (call,)) for call in calls))
+    assert [each["call_id"] for each in said[1:]] == ["a", "a_2", "a_3", "a_4"]
+
+
+@pytest.mark.parametrize(("is_error", "first"), [(False, "input_image"), (True, "input_text")])
+def test_a_result_that_begins_with_an_image_has_words_before_it_for_a_failure_only(is_error: bool, first: str) -> None:
+    parts = (Image(data=b"x", media_type="image/png"), Text("Oslo"))
+    result = ToolResult(tool_call_id="a", name="look", parts=parts, is_error=is_error)
+    (item,) = items(Message(Role.TOOL, (result,)))
+    assert item["output"][0]["type"] == first
+    assert [each["text"] for each in item["output"] if "text" in each] == ["Error: "] * is_error + ["Oslo"]
 
 
 def test_thoughts_that_led_to_nothing_are_left_out() -> None:
