@@ -453,3 +453,65 @@ def test_a_stream_cut_anywhere_is_never_a_success(answer: Json, data: st.DataObj
     with pytest.raises(ProviderError) as caught:
         events(*wire[: data.draw(st.integers(0, len(wire) - 1))])
     assert caught.value.reason is Reason.PROVIDER_UNREACHABLE
+
+
+@pytest.mark.parametrize("between", [message("Well."), function_call()], ids=["text", "call"])
+def test_thoughts_that_something_stands_between_are_apart(between: Json) -> None:
+    answer = response(reasoning("One.", sealed=None), between, reasoning("Two.", sealed=None), message("So."))
+    one, _, two, _ = decoded(*answer["output"]).parts
+    assert (one, two) == (Reasoning("One."), Reasoning("Two."))
+    assert folded(events(*streamed(answer))) == decode_answer(orjson.dumps(answer))
+
+
+def test_thoughts_that_are_shown_twice_are_given_on_once() -> None:
+    item = reasoning("Sum.", content=[{"type": "reasoning_text", "text": "All of it."}])
+    wire = (
+        added(reasoning()),
+        delta("reasoning_summary_text", "Sum", summary_index=0),
+        delta("reasoning_text", "All of", content_index=0),
+        delta("reasoning_summary_text", ".", summary_index=0),
+        delta("reasoning_text", " it.", content_index=0),
+        done(item),
+    )
+    assert folded(events(*wire, completed(item))) == decoded(item)
+    assert decoded(item).parts == (Reasoning("Sum.", SEALED),)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        ({"type": "invalid_request_error", "code": None, "message": "x"}, Reason.PROVIDER_INVALID_REQUEST),
+        ({"type": "invalid_request_error", "code": "rate_limit_exceeded"}, Reason.PROVIDER_RATE_LIMITED),
+        ({"type": "server_error", "code": None, "message": "x"}, Reason.PROVIDER_ERROR),
+    ],
+)
+def test_an_error_that_has_a_type_only_is_told_by_it(error: Json, reason: Reason) -> None:
+    with pytest.raises(ProviderError) as caught:
+        events({"type": "error", "error": error, "sequence_number": 1})
+    assert caught.value.reason is reason
+
+
+def test_a_summary_beside_thoughts_that_were_given_on_is_not_added_to_them() -> None:
+    item = reasoning("A summary.", content=[{"type": "reasoning_text", "text": "All of it."}])
+    wire = (added(reasoning()), delta("reasoning_text", "All of it.", content_index=0), done(item))
+    (thought,) = folded(events(*wire, completed(item))).parts
+    assert isinstance(thought, Reasoning)
+    assert (thought.text, thought.signature is not None) == ("All of it.", True)
+
+
+def test_an_item_that_ends_as_another_than_it_began_as_is_what_it_began_as() -> None:
+    wire = (added(function_call("")), delta("function_call_arguments", "{}"), done(message("Well.")))
+    assert folded(events(*wire, completed())).tool_calls == (ToolCall(id="call_a", name="f", arguments_json="{}"),)
+
+
+def test_a_reason_for_an_incomplete_answer_is_cut_to_what_the_ledger_keeps() -> None:
+    answer = decoded(status="incomplete", incomplete_details={"reason": "x" * 1000})
+    assert (answer.finish_reason, len(answer.raw_finish_reason)) == (FinishReason.UNKNOWN, 64)
+
+
+def test_tokens_read_from_and_written_to_the_cache_are_no_more_than_all() -> None:
+    details = {"cached_tokens": 2, "cache_write_tokens": 2}
+    assert read_usage({"input_tokens": 3, "output_tokens": 1, "input_tokens_details": details}) is None
+    assert read_usage({"input_tokens": 4, "output_tokens": 1, "input_tokens_details": details}) == TokenCounts(
+        input_tokens=0, cache_read_tokens=2, cache_write_tokens=2, output_tokens=1
+    )

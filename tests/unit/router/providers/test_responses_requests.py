@@ -156,6 +156,13 @@ def test_a_result_that_begins_with_an_image_has_words_before_it_for_a_failure_on
     assert [each["text"] for each in item["output"] if "text" in each] == ["Error: "] * is_error + ["Oslo"]
 
 
+def test_a_summary_is_asked_for_where_there_are_thoughts_to_show() -> None:
+    low, none = ReasoningRequest(effort=Effort.LOW), ReasoningRequest(effort=Effort.NONE)
+    assert encoded(reasoning=low)["reasoning"] == {"effort": "low", "summary": "auto"}
+    assert encoded(reasoning=none)["reasoning"] == {"effort": "none"}
+    assert encoded(reasoning=ReasoningRequest(effort=Effort.LOW, hide=True))["reasoning"] == {"effort": "low"}
+
+
 def test_thoughts_that_led_to_nothing_are_left_out() -> None:
     thought = Reasoning("Hm.", Signature(b'{"id":"rs_1","encrypted_content":"c2VhbGVk"}'))
     cut, whole = Message(Role.ASSISTANT, (thought,)), Message(Role.ASSISTANT, (thought, Text("Hi.")))
