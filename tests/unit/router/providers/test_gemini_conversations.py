@@ -273,3 +273,15 @@ def test_newer_models_take_both() -> None:
     sent = body(user("Go"), response_format=FORM, tools=(LOOK,), to="gemini-3-flash-preview")
     assert sent["tools"]
     assert sent["generationConfig"]["responseJsonSchema"] == {"type": "object"}
+
+
+@pytest.mark.parametrize(
+    ("length", "parts"),
+    [
+        (1, [{"text": "a"}, {"text": "b", "thoughtSignature": "c2ln"}]),
+        (2, [{"text": "ab", "thoughtSignature": "c2ln"}]),
+    ],
+)
+def test_a_marked_text_is_parted_from_what_stands_before_it(length: int, parts: list[Any]) -> None:
+    marked = Reasoning("", Signature(b"%d:c2ln" % length))
+    assert body(user("Go"), model(Text("ab"), marked), user("On"))["contents"][1]["parts"] == parts
