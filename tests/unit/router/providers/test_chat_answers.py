@@ -188,6 +188,7 @@ def test_what_comes_after_the_end_marker_is_ignored() -> None:
         ({"message": "x", "type": "overloaded_error"}, Reason.PROVIDER_OVERLOADED),
         ({"message": "x", "code": "other", "type": "insufficient_quota"}, Reason.PROVIDER_BILLING),
         ({"message": "the prompt is too long"}, Reason.CONTEXT_TOO_LONG),
+        ({"message": "the prompt is too long", "code": 3051}, Reason.CONTEXT_TOO_LONG),
         ({"message": "x", "code": "content_filter"}, Reason.CONTENT_REFUSED),
         ({"message": "x", "type": "invalid_request_error", "code": None}, Reason.PROVIDER_INVALID_REQUEST),
         ({"message": "x", "type": "invalid_request_error", "code": "model_not_found"}, Reason.PROVIDER_MODEL_NOT_FOUND),

@@ -153,6 +153,11 @@ def test_every_server_s_failures_are_told_apart(status: int, body: Any, reason: 
                        "metadata": {"raw": '{"error":{"code":"context_length_exceeded"}}'}}},
             Reason.CONTEXT_TOO_LONG,
         ),
+        (
+            {"error": {"code": 429, "message": "Provider returned error",
+                       "metadata": {"raw": '{"error":{"message":"Busy","code":null,"type":null}}'}}},
+            Reason.PROVIDER_RATE_LIMITED,
+        ),
     ],
 )  # fmt: skip
 def test_failures_inside_a_stream_are_told_apart(error: dict[str, Any], reason: Reason) -> None:

@@ -104,7 +104,7 @@ def test_the_index_tells_the_order() -> None:
     assert lists(answer([1.0], [2.0], indices=[None, None]), 2) == [[1.0], [2.0]]
 
 
-@pytest.mark.parametrize("indices", [[0, 0], [1, 2], [0, None], ["0", "1"], [0, -1], [0.5, 1]])
+@pytest.mark.parametrize("indices", [[0, 0], [1, 2], [0, None], ["0", "1"], [0, -1], [0.5, 1], [[0], {}]])
 def test_an_order_that_cannot_be_told_is_refused(indices: list[object]) -> None:
     assert refused(answer([1.0], [2.0], indices=indices), 2) is Reason.PROVIDER_BAD_RESPONSE
 
@@ -126,6 +126,7 @@ def test_an_order_that_cannot_be_told_is_refused(indices: list[object]) -> None:
         [[1.0], 1.0],
         [[1.0], "AADAfw=="],
         [[1.0], "AACA/w=="],
+        [[1.0], "AA!CAPw=="],
     ],
 )
 def test_what_is_no_vector_for_each_text_is_refused(vectors: list[object]) -> None:

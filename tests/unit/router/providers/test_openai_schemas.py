@@ -119,6 +119,11 @@ def test_one_of_is_any_of_and_parts_of_all_of_are_one() -> None:
     assert strict({"allOf": [{"$ref": "#/$defs/x"}]}) == {"$ref": "#/$defs/x"}
 
 
+def test_a_root_that_means_itself_is_left_for_openai_to_refuse() -> None:
+    circle = {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}
+    assert strict(circle)["$defs"] == circle["$defs"]
+
+
 def test_what_cannot_be_said_is_left_for_openai_to_refuse() -> None:
     clashing = {"allOf": [{"type": "string", "pattern": "a"}, {"type": "string", "pattern": "b"}]}
     assert strict(clashing) == clashing
