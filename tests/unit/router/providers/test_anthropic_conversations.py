@@ -287,6 +287,14 @@ def test_newer_models_are_told_to_go_on(model: str, *, goes_on: bool) -> None:
         assert body["messages"][-2]["content"] == "One, two, "
 
 
+def test_results_stand_at_the_head_of_every_turn() -> None:
+    talk = [said(USER, "Go")]
+    for each in ("1", "2"):
+        talk += [said(ASSISTANT, call(each)), said(USER, "And?"), said(TOOL, result(each))]
+    for turn in turns(*talk)[2::2]:
+        assert [block["type"] for block in turn["content"]] == ["tool_result", "text"]
+
+
 def test_ids_that_come_again_and_again_stay_apart() -> None:
     talk = [said(USER, "Go")]
     for _ in range(3):

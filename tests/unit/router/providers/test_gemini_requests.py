@@ -234,3 +234,9 @@ def test_models_are_listed_without_the_name_of_their_collection() -> None:
     assert GEMINI.decode_models(b'{"models":[]}') == frozenset()
     published = orjson.dumps({"publisherModels": [{"name": "publishers/google/models/gemini-2.5-pro"}]})
     assert GEMINI.decode_models(published) == {"gemini-2.5-pro"}
+
+
+@pytest.mark.parametrize(("limit", "budget"), [(4000, 3000), (1, 1), (100_000, 24_576)])
+def test_thoughts_of_an_effort_leave_a_quarter_for_the_answer(limit: int, budget: int) -> None:
+    config = thinking_config(ReasoningRequest(effort=Effort.HIGH), family_of("gemini-2.5-flash", {}), limit)
+    assert config == {"thinkingBudget": budget, "includeThoughts": True}
