@@ -306,6 +306,13 @@ def test_ids_that_come_again_and_again_stay_apart() -> None:
     assert [each["content"] for each in answers] == ["1", "2"] * 3
 
 
+def test_an_id_that_was_made_is_not_given_again() -> None:
+    talk = [said(USER, "Go"), said(ASSISTANT, call("a"), call("a")), said(TOOL, result("a"), result("a"))]
+    talk += [said(ASSISTANT, call("a_2")), said(TOOL, result("a_2"))]
+    ids = [block["id"] for turn in turns(*talk) for block in turn["content"] if "id" in block]
+    assert ids == ["a", "a_2", "a_2_2"]
+
+
 def test_long_conversations_take_linear_time() -> None:
     def seconds(rounds: int) -> float:
         talk = [said(USER, "Go")]
