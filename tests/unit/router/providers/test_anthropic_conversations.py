@@ -306,6 +306,19 @@ def test_ids_that_come_again_and_again_stay_apart() -> None:
     assert [each["content"] for each in answers] == ["1", "2"] * 3
 
 
+def test_a_result_that_comes_after_the_next_turn_becomes_text() -> None:
+    talk = [
+        said(USER, "Go"),
+        said(ASSISTANT, call("1")),
+        said(USER, "And?"),
+        said(ASSISTANT, "Hm."),
+        said(TOOL, result("1")),
+    ]
+    *_, answered, _, last = turns(*talk)
+    assert answered["content"][0] == {"type": "tool_result", "tool_use_id": "1", **NO_RESULT}
+    assert last["content"] == texts("The tool get answered:", "done")
+
+
 def test_an_id_that_was_made_is_not_given_again() -> None:
     talk = [said(USER, "Go"), said(ASSISTANT, call("a"), call("a")), said(TOOL, result("a"), result("a"))]
     talk += [said(ASSISTANT, call("a_2")), said(TOOL, result("a_2"))]
