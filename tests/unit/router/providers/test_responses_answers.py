@@ -492,7 +492,7 @@ def test_an_error_that_has_a_type_only_is_told_by_it(error: Json, reason: Reason
 
 
 def test_a_summary_beside_thoughts_that_were_given_on_is_not_added_to_them() -> None:
-    item = reasoning("A summary.", content=[{"type": "reasoning_text", "text": "All of it."}])
+    item = reasoning("A summary of it all.", content=[{"type": "reasoning_text", "text": "All of it."}])
     wire = (added(reasoning()), delta("reasoning_text", "All of it.", content_index=0), done(item))
     (thought,) = folded(events(*wire, completed(item))).parts
     assert isinstance(thought, Reasoning)
@@ -500,8 +500,8 @@ def test_a_summary_beside_thoughts_that_were_given_on_is_not_added_to_them() -> 
 
 
 def test_an_item_that_ends_as_another_than_it_began_as_is_what_it_began_as() -> None:
-    wire = (added(function_call("")), delta("function_call_arguments", "{}"), done(message("Well.")))
-    assert folded(events(*wire, completed())).tool_calls == (ToolCall(id="call_a", name="f", arguments_json="{}"),)
+    wire = (added(reasoning()), delta("reasoning_summary_text", "Hm.", summary_index=0), done(message("Well, no.")))
+    assert folded(events(*wire, completed())).parts == (Reasoning("Hm."),)
 
 
 def test_a_reason_for_an_incomplete_answer_is_cut_to_what_the_ledger_keeps() -> None:
