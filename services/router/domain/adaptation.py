@@ -100,7 +100,7 @@ def _adapted(
     request: Generation, provider: Provider, can: int, missing: int, *, traced: bool
 ) -> tuple[Generation, tuple[str, ...]]:
     temperature = request.temperature
-    if temperature is None and can & features.SAMPLING and not _thinks(request):
+    if temperature is None and request.top_p is None and can & features.SAMPLING and not _thinks(request):
         temperature = provider.default_temperature
     if not missing and not traced:
         if temperature != request.temperature:

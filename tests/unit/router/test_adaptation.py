@@ -88,6 +88,7 @@ def test_a_request_that_asks_for_nothing_special_is_passed_on_itself() -> None:
 def test_a_provider_s_temperature_is_added_where_the_call_says_none_and_the_model_takes_one() -> None:
     assert to(ask(), default_temperature=0.2)[0].temperature == 0.2
     assert to(ask(temperature=1.0), default_temperature=0.2)[0].temperature == 1.0
+    assert to(ask(top_p=0.5), default_temperature=0.2)[0].temperature is None
     thinking = ask(reasoning=ReasoningRequest(effort=Effort.LOW))
     assert to(thinking, default_temperature=0.2)[0].temperature is None
     unthinking = ask(reasoning=ReasoningRequest(effort=Effort.NONE))
