@@ -79,7 +79,7 @@ async def test_vectors_have_the_dimensions_asked_for_or_the_call_says_why_not(st
         revision = await give(stack, admin, "vectors-narrow", "one")
         answer = await admin.embed("Bread", dimensions=32, revision=revision)
         assert (len(answer.vectors[0]), list(answer.outcome.warnings)) == (32, [])
-        with pytest.raises(FailedPrecondition, match="cannot do a purpose"):
+        with pytest.raises(FailedPrecondition, match="does not carry a purpose"):
             await admin.embed("Bread", purpose="query")
         dropped = await admin.embed("Bread", purpose="query", compatibility="drop")
         assert any("purpose" in warning for warning in dropped.outcome.warnings)
