@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import time
 from typing import Any
 
 import orjson
@@ -17,6 +16,7 @@ from libs.core.errors import InvalidArgument
 from services.router.api.convert import generation
 from services.router.api.mcp import MAX_VALUES
 from services.router.domain.generation import Audio, Document, Image, ResultPart, Text, Tool, ToolResult
+from tests.steps import steps
 
 DATA = base64.b64encode(b"bytes").decode()
 CALL = m.Message(role=m.ROLE_ASSISTANT, parts=[m.Part(tool_call=m.ToolCall(id="c", name="t"))])
@@ -260,9 +260,11 @@ def test_whatever_json_a_server_sends_is_taken_or_refused(value: object) -> None
     ids=["content", "elsewhere", "cut"],
 )
 def test_more_values_than_memory_is_for_are_refused_unread(text: str) -> None:
-    began = time.thread_time()
-    assert refusal(result, text) == f"must have at most {MAX_VALUES} values"
-    assert time.thread_time() - began < 1
+    def refused() -> None:
+        assert refusal(result, text) == f"must have at most {MAX_VALUES} values"
+
+    # The JSON is not even read, value by value.
+    assert steps(refused) < MAX_VALUES // 10
 
 
 def test_what_stands_in_texts_are_no_values() -> None:

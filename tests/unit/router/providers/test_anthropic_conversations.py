@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -25,6 +24,7 @@ from services.router.domain.generation import (
     ToolResult,
 )
 from services.router.providers.formats.anthropic_messages.conversation import Conversation
+from tests.steps import steps
 from tests.unit.router.providers.anthropic_calls import MESSAGES, MODELS, body_of, generations, judged
 
 NO_RESULT = {"content": "There is no result: the tool was not run.", "is_error": True}
@@ -327,18 +327,13 @@ def test_an_id_that_was_made_is_not_given_again() -> None:
 
 
 def test_long_conversations_take_linear_time() -> None:
-    def seconds(rounds: int) -> float:
+    def work(rounds: int) -> int:
         talk = [said(USER, "Go")]
         for _ in range(rounds):
             # The same ids in every turn, as dialects make them that get none.
             ids = [f"call_{place}" for place in range(50)]
             talk.append(said(ASSISTANT, *map(call, ids)))
             talk += [said(TOOL, result(each)) for each in reversed(ids)]
-        best = float("inf")
-        for _ in range(3):
-            began = time.process_time()
-            Conversation(talk, model="m", system_turns=False)
-            best = min(best, time.process_time() - began)
-        return best
+        return steps(lambda: Conversation(talk, model="m", system_turns=False))
 
-    assert seconds(160) < 60 * seconds(8)
+    assert work(80) < 12 * work(8)
