@@ -54,9 +54,11 @@ class _Call:
 class HttpProviderSession:
     """A `ports.ProviderSession` over `http`.
 
-    Nothing is retried here and no redirect is followed. An answer over `max_answer_bytes` is refused; one with
-    vectors, of which each has its share of the room, over `max_vectors_bytes`. `tokens` are those got for keys that are
-    not sent themselves; `media` fetches what callers name by URL and providers do not fetch.
+    No redirect is followed, and nothing is sent twice but for one thing: a request that was not let in with an access
+    token that had ended early goes out once more with a new one (see `AccessTokens.used`). An answer over
+    `max_answer_bytes` is refused; one with vectors, of which each has its share of the room, over `max_vectors_bytes`.
+    `tokens` are those got for keys that are not sent themselves; `media` fetches what callers name by URL and providers
+    do not fetch.
     """
 
     def __init__(
